@@ -1,0 +1,204 @@
+// One device. Model, engine and trainer are written once against this interface.
+//
+// Public methods check shapes and types and call the private do_* of the device. Every op is queued on the
+// device's stream in call order (the CPU runs it at once). Batch invariance is part of the contract: a row's
+// result never depends on the other rows, on their number, on the number of threads, or on whether keys come
+// from a tree or from KV blocks. Gradients that sum over tokens use one fixed order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "backend/batch_layout.h"
+#include "tensor/buffer.h"
+#include "tensor/tensor.h"
+
+namespace ajet {
+
+struct MemoryUse {
+  size_t active_bytes = 0;
+  size_t peak_bytes = 0;
+  size_t limit_bytes = 0;  // 0: none
+};
+
+// One sampled row: how to draw from its logits. See infer/sampling_params.h for ranges.
+struct SampleRow {
+  float temperature = 1.0F;  // 0: greedy (log-probs are then those of temperature 1)
+  float top_p = 1.0F;
+  float min_p = 0.0F;
+  int32_t top_k = 0;  // 0: off
+  uint64_t seed = 0;
+  uint64_t offset = 0;  // counter: the token's index in its completion
+};
+
+struct AdamwArgs {
+  float learning_rate;
+  float beta1 = 0.9F;
+  float beta2 = 0.999F;
+  float epsilon = 1e-8F;
+  float weight_decay = 0.0F;
+  float gradient_scale = 1.0F;  // clip factor
+  int64_t step = 1;             // 1 for the first update
+};
+
+class Backend : public std::enable_shared_from_this<Backend> {
+ public:
+  virtual ~Backend() = default;
+
+  virtual std::string name() const = 0;         // "cpu"
+  virtual std::string description() const = 0;  // "cpu, 2 threads, avx512"
+  virtual MemoryUse memory() const = 0;
+  virtual void synchronize() = 0;
+
+  // Zero-filled device memory. Throws out_of_memory with the size asked for.
+  Buffer allocate(size_t bytes);
+  virtual void upload(void* device, const void* host, size_t bytes) = 0;
+  virtual void download(void* host, const void* device, size_t bytes) = 0;
+  virtual void copy(void* device_to, const void* device_from, size_t bytes) = 0;
+  virtual void zero(void* device, size_t bytes) = 0;
+
+  // ---- weight storage -------------------------------------------------------------------------------
+  // Elements (not bytes) of storage for w[rows, cols], padding included; a multiple of 16.
+  virtual int64_t weight_elements(int64_t rows, int64_t cols) const = 0;
+  // Rows [first_row, first_row + count) of w from / to row-major host floats [count, cols].
+  virtual void write_weight_rows(const Weight& w, int64_t first_row, int64_t count, const float* host) = 0;
+  virtual void read_weight_rows(float* host, const Weight& w, int64_t first_row, int64_t count) = 0;
+
+  // ---- linear ---------------------------------------------------------------------------------------
+  // y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n] where bias.data is set). One order over k for every m.
+  void linear(Tensor y, Tensor x, const Weight& w, Tensor bias = {});
+  // dx[m,k] (+)= dy[m,n] · w[n,k]
+  void linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate);
+  // dw[n,k] += dy[m,n]ᵀ · x[m,k];  dbias[n] += Σ_m dy[m,n] where dbias.data is set
+  void linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x);
+
+  // ---- embedding ------------------------------------------------------------------------------------
+  // y[m,:] = w[ids[m],:]
+  void embedding(Tensor y, std::span<const int32_t> ids, const Weight& w);
+  // dw[ids[m],:] += dy[m,:], rows in ascending m
+  void embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy);
+
+  // ---- elementwise and norms ------------------------------------------------------------------------
+  // y = x / sqrt(mean(x²) + eps) * weight, over groups of `width` columns (width = cols for a layer norm,
+  // head_dim for q/k norm); weight [width]. y may be x.
+  void rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps);
+  // dx (+)= ..., dweight += ...; x is the forward's input. dx may be dy when accumulate is false.
+  void rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width, float eps,
+                        bool accumulate);
+  // Rotates pairs (i, i + head_dim/2) of each head of x[m, heads*head_dim] in place by
+  // positions[m] * inverse_frequencies[i]; inverse = true is the backward.
+  void rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies, int64_t head_dim,
+            bool inverse);
+  // y = silu(gate) * up
+  void swiglu(Tensor y, Tensor gate, Tensor up);
+  // dgate, dup from dy; may alias gate and up.
+  void swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up);
+  // y += x
+  void add(Tensor y, Tensor x);
+  // y[i,:] = x[rows[i],:]
+  void gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows);
+  // y[rows[i],:] += x[i,:]; rows may repeat; ascending i
+  void scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows);
+
+  // ---- attention ------------------------------------------------------------------------------------
+  // Queries q[m, heads*head_dim] attend over the tree. Writes o (same shape as q) and
+  // lse[m, heads] = log Σ exp(scale·q·k).
+  void attention_tree(Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v, const TreeLayout& tree,
+                      const AttentionShape& shape);
+  // dq, dk, dv are overwritten.
+  void attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q, Tensor k,
+                               Tensor v, const TreeLayout& tree, const AttentionShape& shape);
+
+  // Bytes of a cache of so many blocks.
+  virtual size_t kv_cache_bytes(int64_t blocks, int64_t layers, int64_t kv_heads, int64_t head_dim) const = 0;
+  // Stores the new tokens' k, v[m, kv_heads*head_dim] of one layer into their sequences' blocks.
+  void kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout);
+  // Copies the first `tokens` positions of a block, all layers, to another block (copy on write).
+  void kv_copy_block(const KvCache& cache, int32_t to, int32_t from, int64_t tokens);
+  // As attention_tree, keys from the blocks (the new tokens' own keys have been written). Bit-equal to it.
+  void attention_paged(Tensor o, Tensor q, const KvCache& cache, int64_t layer, const PagedLayout& layout,
+                       const AttentionShape& shape);
+
+  // ---- LM head --------------------------------------------------------------------------------------
+  // The caller computes logits for a bounded number of rows with linear(), then:
+  // lse[r] = log Σ_v exp(logits[r,v] * inverse_temperature[r]); entropy[r] of that softmax (skipped where null).
+  // The same function serves sampler and trainer.
+  void log_sum_exp(std::span<float> lse, std::span<float> entropy, Tensor logits,
+                   std::span<const float> inverse_temperature);
+  // out[t] = logits[row[t], token[t]] * inverse_temperature[row[t]] - lse[row[t]]
+  void gather_logprobs(std::span<float> out, Tensor logits, std::span<const float> inverse_temperature,
+                       std::span<const float> lse, std::span<const int32_t> row, std::span<const int32_t> token);
+  // In place: logits[r,v] becomes d loss / d logits[r,v] =
+  //   inverse_temperature[r] * ( Σ_{t: row[t]=r} dlogprob[t] * (1[v = token[t]] - p[r,v])
+  //                              - dentropy[r] * p[r,v] * (log p[r,v] + entropy[r]) )
+  // row ascending; dentropy may be empty.
+  void logits_backward(Tensor logits, std::span<const float> inverse_temperature, std::span<const float> lse,
+                       std::span<const float> entropy, std::span<const float> dentropy, std::span<const int32_t> row,
+                       std::span<const int32_t> token, std::span<const float> dlogprob);
+  // Draws one token a row and returns its log-prob (by log_sum_exp and gather_logprobs at the row's temperature).
+  // logits are left unchanged. Filters in the order top_k, top_p, min_p; ties keep the lower token id.
+  void sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, std::span<const SampleRow> rows);
+  // The `count` most likely tokens of a row with their log-probs, most likely first, lower id first on ties.
+  void top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
+                    float inverse_temperature);
+
+  // ---- optimizer, over flat storage (elements a multiple of 16, f32) ---------------------------------
+  // Σ x², in double, over a fixed partition.
+  virtual double sum_squares(const float* x, int64_t elements) = 0;
+  // AdamW (Loshchilov & Hutter 2019): m, v biased moments, bias-corrected step, decoupled decay.
+  virtual void adamw(float* w, float* m, float* v, const float* gradient, int64_t elements, const AdamwArgs& args) = 0;
+  // y = a * x + y
+  virtual void axpy(float* y, float a, const float* x, int64_t elements) = 0;
+
+ protected:
+  friend class Buffer;
+  virtual void* do_allocate(size_t bytes) = 0;
+  virtual void do_free(void* data, size_t bytes) noexcept = 0;
+
+ private:
+  virtual void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) = 0;
+  virtual void do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) = 0;
+  virtual void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) = 0;
+  virtual void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) = 0;
+  virtual void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) = 0;
+  virtual void do_rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) = 0;
+  virtual void do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width,
+                                   float eps, bool accumulate) = 0;
+  virtual void do_rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies,
+                       int64_t head_dim, bool inverse) = 0;
+  virtual void do_swiglu(Tensor y, Tensor gate, Tensor up) = 0;
+  virtual void do_swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up) = 0;
+  virtual void do_add(Tensor y, Tensor x) = 0;
+  virtual void do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) = 0;
+  virtual void do_scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows) = 0;
+  virtual void do_attention_tree(Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v, const TreeLayout& tree,
+                                 const AttentionShape& shape) = 0;
+  virtual void do_attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q,
+                                          Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape) = 0;
+  virtual void do_kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout) = 0;
+  virtual void do_kv_copy_block(const KvCache& cache, int32_t to, int32_t from, int64_t tokens) = 0;
+  virtual void do_attention_paged(Tensor o, Tensor q, const KvCache& cache, int64_t layer, const PagedLayout& layout,
+                                  const AttentionShape& shape) = 0;
+  virtual void do_log_sum_exp(std::span<float> lse, std::span<float> entropy, Tensor logits,
+                              std::span<const float> inverse_temperature) = 0;
+  virtual void do_gather_logprobs(std::span<float> out, Tensor logits, std::span<const float> inverse_temperature,
+                                  std::span<const float> lse, std::span<const int32_t> row,
+                                  std::span<const int32_t> token) = 0;
+  virtual void do_logits_backward(Tensor logits, std::span<const float> inverse_temperature,
+                                  std::span<const float> lse, std::span<const float> entropy,
+                                  std::span<const float> dentropy, std::span<const int32_t> row,
+                                  std::span<const int32_t> token, std::span<const float> dlogprob) = 0;
+  virtual void do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
+                         std::span<const SampleRow> rows) = 0;
+  virtual void do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
+                               float inverse_temperature) = 0;
+};
+
+// threads 0: one per core. isa: "" picks the best the machine has; "portable", "avx2", "avx512" force one
+// (invalid_argument where the machine lacks it).
+std::shared_ptr<Backend> make_cpu_backend(int threads = 0, const std::string& isa = "");
+
+}  // namespace ajet

@@ -1,0 +1,237 @@
+#include "infer/engine.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.h"
+#include "infer/paged_batch.h"
+#include "infer/sampler.h"
+#include "infer/scheduler.h"
+
+namespace ajet {
+namespace {
+
+int64_t blocks_for(int64_t tokens) { return (tokens + kv_block_tokens - 1) / kv_block_tokens; }
+
+void expect_range(const char* name, int64_t value, int64_t least, int64_t most) {
+  if (value >= least && value <= most) return;
+  fail(ErrorCode::invalid_argument, "[engine] Expected " + std::to_string(least) + " to " + std::to_string(most) +
+                                        " for `" + name + "` but received " + std::to_string(value));
+}
+
+size_t cache_bytes(const Model& model, int64_t blocks) {
+  const ModelConfig& shape = model.config();
+  return model.backend()->kv_cache_bytes(blocks, shape.layers, shape.kv_heads, shape.head_dim);
+}
+
+// Fills in what is left to the engine.
+EngineConfig resolve(EngineConfig config, const Model& model) {
+  constexpr int64_t max_blocks = INT32_MAX / (2 * kv_block_tokens);  // positions stay within int32
+  const int64_t max_positions = model.config().max_position_embeddings;
+  expect_range("kv_blocks", config.kv_blocks, 0, max_blocks);
+  expect_range("max_sequences", config.max_sequences, 1, 1 << 16);
+  expect_range("max_batch_tokens", config.max_batch_tokens, 1, 1 << 20);
+  expect_range("max_context", config.max_context, 0, max_positions);
+  if (config.kv_blocks == 0) {
+    const auto block_bytes = static_cast<int64_t>(cache_bytes(model, 1));
+    expect_range("kv_bytes", config.kv_bytes, block_bytes, INT64_MAX);
+    config.kv_blocks = std::min(config.kv_bytes / block_bytes, max_blocks);
+  }
+  if (config.max_context == 0)
+    config.max_context = static_cast<int32_t>(std::min(max_positions, config.kv_blocks * kv_block_tokens));
+  return config;
+}
+
+FinishReason finish_reason(const Sequence& sequence, int32_t token) {
+  const auto& stops = sequence.sampling.stop_token_ids;
+  if (std::find(stops.begin(), stops.end(), token) != stops.end()) return FinishReason::stop;
+  return sequence.sampled() == sequence.sampling.max_tokens ? FinishReason::length : FinishReason::none;
+}
+
+}  // namespace
+
+struct Engine::State {
+  State(std::shared_ptr<Model> shared_model, const EngineConfig& requested);
+
+  void check_fits(int64_t prompt, int32_t max_tokens) const;
+  void compute();
+  void apply(std::vector<TokenEvent>& events);
+  void end_choice(uint64_t request);
+
+  std::shared_ptr<Model> model;
+  EngineConfig config;
+  Scheduler scheduler;
+  Sampler sampler;
+  uint64_t version;  // of the weights that the cached KV was computed under
+  uint64_t arrivals = 0;
+  std::unordered_map<uint64_t, int32_t> live;  // request -> choices that have not ended
+  std::vector<TokenEvent> cancelled;           // reported by the next step
+  EngineStats stats;
+
+  Buffer kv_buffer, hidden_buffer;
+  KvCache cache;
+
+  // Of the current step, reused.
+  Schedule schedule;
+  PagedBatch batch;
+  std::vector<TokenEvent> drawn;  // one for each of batch.due_sequences()
+};
+
+Engine::State::State(std::shared_ptr<Model> shared_model, const EngineConfig& requested)
+    : model(std::move(shared_model)),
+      config(resolve(requested, *model)),
+      scheduler(config.kv_blocks, config.max_sequences, config.max_batch_tokens),
+      sampler(model, config.max_sequences),
+      version(model->version()) {
+  const ModelConfig& shape = model->config();
+  kv_buffer = model->backend()->allocate(cache_bytes(*model, config.kv_blocks));
+  cache = {kv_buffer.data(), DType::f32, config.kv_blocks, shape.layers, shape.kv_heads, shape.head_dim};
+  hidden_buffer = model->backend()->allocate(static_cast<size_t>(config.max_batch_tokens * shape.hidden_size) *
+                                             sizeof(float));
+}
+
+// One forward pass over the scheduled rows, and a draw from each row that is due.
+void Engine::State::compute() {
+  for (const BlockCopy& copy : schedule.copies)
+    model->backend()->kv_copy_block(cache, copy.to, copy.from, copy.tokens);
+  batch.build(schedule.runs);
+  const int64_t width = model->config().hidden_size;
+  const Tensor hidden{hidden_buffer.data(), DType::f32, schedule.rows, width, width};
+  model->forward_paged(hidden, batch.tokens(), batch.layout(), cache);
+  drawn.clear();
+  sampler.draw(hidden, batch.due_rows(), batch.due_sequences(), drawn);
+}
+
+void Engine::State::apply(std::vector<TokenEvent>& events) {
+  for (const ScheduledRun& run : schedule.runs) scheduler.advance(run);
+  const auto due = batch.due_sequences();
+  stats.generated_tokens += due.size();
+  bool any_finished = false;
+  for (size_t i = 0; i < due.size(); ++i) {
+    TokenEvent& event = drawn[i];
+    event.version = version;
+    due[i]->tokens.push_back(event.token);
+    event.finish = finish_reason(*due[i], event.token);
+    if (event.finish != FinishReason::none) {
+      scheduler.finish(*due[i]);
+      end_choice(event.request);
+      any_finished = true;
+    }
+    events.push_back(std::move(event));
+  }
+  if (any_finished) scheduler.remove_finished();
+}
+
+void Engine::State::end_choice(uint64_t request) {
+  const auto found = live.find(request);
+  if (--found->second == 0) live.erase(found);
+}
+
+void Engine::State::check_fits(int64_t prompt, int32_t max_tokens) const {
+  const int64_t needed = blocks_for(prompt + max_tokens - 1);  // the last token's KV is never read
+  if (needed <= config.kv_blocks) return;
+  fail(ErrorCode::invalid_argument, "[engine.submit] prompt of " + std::to_string(prompt) +
+                                        " tokens with `max_tokens` " + std::to_string(max_tokens) + " needs " +
+                                        std::to_string(needed) + " blocks, the cache has " +
+                                        std::to_string(config.kv_blocks) + ": raise `kv_bytes` or lower `max_tokens`");
+}
+
+Engine::Engine(std::shared_ptr<Model> model, const EngineConfig& config)
+    : state_(std::make_unique<State>(std::move(model), config)) {}
+Engine::~Engine() = default;
+
+void Engine::submit(Request request) {
+  validate(request, state_->model->config().vocab_size);
+  if (state_->live.contains(request.id)) {
+    fail(ErrorCode::invalid_argument,
+         "[engine.submit] Expected an unused `id` but received " + std::to_string(request.id) + ", which is live");
+  }
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int32_t max_context = state_->config.max_context;
+  if (prompt + 1 > max_context) {
+    fail(ErrorCode::invalid_argument, "[engine.submit] prompt of " + std::to_string(prompt) +
+                                          " tokens and one more do not fit `max_context` " +
+                                          std::to_string(max_context) + ": shorten the prompt or raise `max_context`");
+  }
+  SamplingParams& sampling = request.sampling;
+  sampling.max_tokens = static_cast<int32_t>(std::min<int64_t>(sampling.max_tokens, max_context - prompt));
+  state_->check_fits(prompt, sampling.max_tokens);
+  for (int32_t choice = 0; choice < request.choices; ++choice) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->request = request.id;
+    sequence->choice = choice;
+    sequence->arrival = state_->arrivals++;
+    sequence->sampling = sampling;
+    sequence->draw_seed = draw_seed(sampling.seed, choice);
+    sequence->tokens = request.prompt;
+    sequence->prompt_tokens = static_cast<int32_t>(prompt);
+    state_->scheduler.add(std::move(sequence));
+  }
+  state_->live.emplace(request.id, request.choices);
+  state_->stats.prompt_tokens += static_cast<uint64_t>(prompt * request.choices);
+}
+
+void Engine::cancel(uint64_t id) {
+  if (state_->live.erase(id) == 0) return;
+  std::vector<int32_t> choices;
+  state_->scheduler.cancel(id, choices);
+  std::sort(choices.begin(), choices.end());
+  for (const int32_t choice : choices) {
+    TokenEvent& event = state_->cancelled.emplace_back();
+    event.request = id;
+    event.choice = choice;
+    event.finish = FinishReason::cancelled;
+    event.version = state_->version;
+  }
+}
+
+void Engine::cancel_all() {
+  std::vector<uint64_t> ids;
+  for (const auto& entry : state_->live) ids.push_back(entry.first);
+  std::sort(ids.begin(), ids.end());
+  for (const uint64_t id : ids) cancel(id);
+}
+
+bool Engine::has_work() const { return !state_->live.empty() || !state_->cancelled.empty(); }
+
+void Engine::step(std::vector<TokenEvent>& events) {
+  State& state = *state_;
+  std::move(state.cancelled.begin(), state.cancelled.end(), std::back_inserter(events));
+  state.cancelled.clear();
+  if (state.live.empty()) return;
+  if (state.model->version() != state.version) {
+    state.scheduler.recompute_all();
+    state.version = state.model->version();
+  }
+  state.scheduler.schedule(state.schedule);
+  if (state.schedule.runs.empty()) fail(ErrorCode::internal, "[engine.step] Expected a sequence to run but none could");
+  try {
+    state.compute();
+  } catch (...) {
+    state.scheduler.recompute_all();  // what has reached the cache is not known
+    throw;
+  }
+  state.apply(events);
+}
+
+void Engine::reset_prefix_cache() { state_->scheduler.clear_prefixes(); }
+
+EngineStats Engine::stats() const {
+  const Scheduler& scheduler = state_->scheduler;
+  EngineStats stats = state_->stats;
+  stats.prefix_hit_tokens = scheduler.stats().prefix_hit_tokens;
+  stats.prefill_tokens = scheduler.stats().prefill_tokens;
+  stats.preemptions = scheduler.stats().preemptions;
+  stats.waiting = static_cast<int64_t>(scheduler.waiting().size());
+  stats.running = static_cast<int64_t>(scheduler.running().size());
+  stats.free_blocks = scheduler.blocks().free();
+  stats.total_blocks = scheduler.blocks().total();
+  return stats;
+}
+
+const EngineConfig& Engine::config() const { return state_->config; }
+
+}  // namespace ajet

@@ -1,0 +1,60 @@
+// Continuous batching over paged KV with a prefix tree. Knows token ids, nothing of text.
+// Used from one thread (the device thread).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "infer/request.h"
+#include "model/model.h"
+
+namespace ajet {
+
+struct EngineConfig {
+  int64_t kv_blocks = 0;           // 0: what fits `kv_bytes`
+  int64_t kv_bytes = 512LL << 20;  // budget of the cache where kv_blocks is 0
+  int32_t max_sequences = 64;      // choices decoded together
+  int32_t max_batch_tokens = 512;  // rows of one forward pass, prefill chunks included
+  int32_t max_context = 0;         // prompt + completion; 0: the model's max_position_embeddings, or what the cache holds
+};
+
+struct EngineStats {
+  uint64_t prompt_tokens = 0;         // submitted
+  uint64_t prefix_hit_tokens = 0;     // found in the prefix tree
+  uint64_t prefill_tokens = 0;        // computed
+  uint64_t generated_tokens = 0;
+  uint64_t preemptions = 0;
+  int64_t waiting = 0, running = 0;
+  int64_t free_blocks = 0, total_blocks = 0;
+};
+
+class Engine {
+ public:
+  Engine(std::shared_ptr<Model> model, const EngineConfig& config);
+  ~Engine();
+
+  // Throws invalid_argument where the request can never run: empty prompt, token id out of range,
+  // prompt + 1 > max_context, or more blocks than the cache has. max_tokens is cut to the context.
+  void submit(Request request);
+  // Ends all choices of the request with FinishReason::cancelled and frees their blocks. Unknown id: no-op.
+  void cancel(uint64_t id);
+  void cancel_all();
+  bool has_work() const;
+
+  // One forward pass (prefill chunks and decode tokens together) and one draw per row that is due. Appends
+  // what happened to `events`. Drops cached KV first when the model's version moved; sequences in flight
+  // are then computed again from their tokens. Where it throws (numeric: NaN or infinite logits), nothing was drawn,
+  // cached KV is dropped, and the requests stay live: step again, or cancel_all().
+  void step(std::vector<TokenEvent>& events);
+
+  void reset_prefix_cache();
+  EngineStats stats() const;
+  const EngineConfig& config() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ajet

@@ -1,0 +1,74 @@
+#include "infer/sampler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/rng.h"
+
+namespace ajet {
+namespace {
+
+constexpr int64_t max_logits_bytes = 64LL << 20;
+
+Tensor matrix(const Buffer& buffer, int64_t rows, int64_t cols) {
+  return {buffer.data(), DType::f32, rows, cols, cols};
+}
+
+}  // namespace
+
+uint64_t draw_seed(uint64_t request_seed, int32_t choice) {
+  const auto words = philox4x32(request_seed, static_cast<uint64_t>(choice));
+  return (static_cast<uint64_t>(words[1]) << 32) | words[0];
+}
+
+Sampler::Sampler(std::shared_ptr<Model> model, int32_t max_sequences) : model_(std::move(model)) {
+  const ModelConfig& shape = model_->config();
+  const auto float_bytes = static_cast<int64_t>(sizeof(float));
+  chunk_rows_ = std::clamp<int64_t>(max_logits_bytes / (float_bytes * shape.vocab_size), 1, max_sequences);
+  hidden_ = model_->backend()->allocate(static_cast<size_t>(chunk_rows_ * shape.hidden_size * float_bytes));
+  logits_ = model_->backend()->allocate(static_cast<size_t>(chunk_rows_ * shape.vocab_size * float_bytes));
+}
+
+void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Sequence* const> sequences,
+                   std::vector<TokenEvent>& events) {
+  for (size_t first = 0; first < rows.size(); first += static_cast<size_t>(chunk_rows_)) {
+    const auto chunk = rows.subspan(first, std::min(rows.size() - first, static_cast<size_t>(chunk_rows_)));
+    const auto count = static_cast<int64_t>(chunk.size());
+    Tensor due = hidden.slice_rows(chunk.front(), count);
+    if (chunk.back() - chunk.front() + 1 != count) {  // not in one piece, as they are when all decode
+      due = matrix(hidden_, count, hidden.cols);
+      model_->backend()->gather_rows(due, hidden, chunk);
+    }
+    draw_chunk(due, sequences.subspan(first, chunk.size()), events);
+  }
+}
+
+void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::vector<TokenEvent>& events) {
+  Backend& backend = *model_->backend();
+  const Tensor logits = matrix(logits_, hidden.rows, model_->config().vocab_size);
+  backend.linear(logits, hidden, model_->head());
+  sample_rows_.clear();
+  for (const Sequence* sequence : sequences) {
+    const SamplingParams& sampling = sequence->sampling;
+    sample_rows_.push_back({sampling.temperature, sampling.top_p, sampling.min_p, sampling.top_k, sequence->draw_seed,
+                            static_cast<uint64_t>(sequence->sampled())});
+  }
+  tokens_.resize(sequences.size());
+  logprobs_.resize(sequences.size());
+  backend.sample(tokens_, logprobs_, logits, sample_rows_);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const SamplingParams& sampling = sequences[i]->sampling;
+    TokenEvent& event = events.emplace_back();
+    event.request = sequences[i]->request;
+    event.choice = sequences[i]->choice;
+    event.token = tokens_[i];
+    event.logprob = logprobs_[i];
+    if (sampling.top_logprobs == 0) continue;
+    event.top_tokens.resize(static_cast<size_t>(sampling.top_logprobs));
+    event.top_logprobs.resize(static_cast<size_t>(sampling.top_logprobs));
+    const float inverse_temperature = sampling.temperature > 0 ? 1.0F / sampling.temperature : 1.0F;
+    backend.top_logprobs(event.top_tokens, event.top_logprobs, logits, static_cast<int64_t>(i), inverse_temperature);
+  }
+}
+
+}  // namespace ajet

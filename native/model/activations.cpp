@@ -1,0 +1,78 @@
+#include "model/activations.h"
+
+namespace ajet {
+namespace {
+
+// Hands out consecutive tensors. With a null base it only counts.
+class Carver {
+ public:
+  explicit Carver(float* base) : base_(base) {}
+  Tensor take(int64_t rows, int64_t cols) {
+    float* data = base_ == nullptr ? nullptr : base_ + used_;
+    used_ += (rows * cols + 63) / 64 * 64;
+    return {data, DType::f32, rows, cols, cols};
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  float* base_;
+  int64_t used_ = 0;
+};
+
+LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t tokens, Tensor input) {
+  const int64_t q_cols = config.heads * config.head_dim;
+  const int64_t kv_cols = config.kv_heads * config.head_dim;
+  LayerActivations layer;
+  layer.input = input;
+  layer.projected = carver.take(tokens, q_cols + 2 * kv_cols);
+  const Tensor rotated = config.qk_norm ? carver.take(tokens, q_cols + kv_cols) : layer.projected;
+  layer.q = rotated.slice_cols(0, q_cols);
+  layer.k = rotated.slice_cols(q_cols, kv_cols);
+  layer.v = layer.projected.slice_cols(q_cols + kv_cols, kv_cols);
+  layer.attended = carver.take(tokens, q_cols);
+  layer.lse = carver.take(tokens, config.heads);
+  layer.middle = carver.take(tokens, config.hidden_size);
+  layer.gate_up = carver.take(tokens, 2 * config.intermediate_size);
+  return layer;
+}
+
+void carve(Carver& carver, Activations::Data& data, const ModelConfig& config, int64_t tokens, bool keep) {
+  data.layers.clear();
+  data.normed = carver.take(tokens, config.hidden_size);
+  data.swiglu = carver.take(tokens, config.intermediate_size);
+  data.dprojected = data.dattended = Tensor{};
+  if (keep) {
+    data.dprojected = carver.take(tokens, (config.heads + 2 * config.kv_heads) * config.head_dim);
+    data.dattended = carver.take(tokens, config.heads * config.head_dim);
+  }
+  Tensor stream = carver.take(tokens, config.hidden_size);
+  for (int64_t l = 0; l < config.layers; ++l) {
+    LayerActivations layer = keep || l == 0 ? carve_layer(carver, config, tokens, stream) : data.layers.front();
+    if (keep) stream = carver.take(tokens, config.hidden_size);
+    layer.output = stream;
+    data.layers.push_back(layer);
+  }
+}
+
+}  // namespace
+
+void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int64_t token_count, bool keep) {
+  Carver counter(nullptr);
+  carve(counter, *this, config, token_count, keep);
+  const size_t bytes = static_cast<size_t>(counter.used()) * sizeof(float);
+  if (bytes > buffer_.bytes()) {
+    buffer_ = Buffer{};  // freed before the larger one is asked for
+    buffer_ = backend.allocate(bytes);
+  }
+  Carver carver(buffer_.f32());
+  carve(carver, *this, config, token_count, keep);
+  tokens = token_count;
+  filled = false;
+}
+
+Activations::Activations() : data(std::make_unique<Data>()) {}
+Activations::~Activations() = default;
+Activations::Activations(Activations&&) noexcept = default;
+Activations& Activations::operator=(Activations&&) noexcept = default;
+
+}  // namespace ajet

@@ -1,0 +1,83 @@
+// The backward pass over a token tree. Normed inputs and the SwiGLU output are computed again rather than kept.
+#include "base/error.h"
+#include "model/activations.h"
+#include "model/model.h"
+
+namespace ajet {
+
+// dstream is the gradient at the layer's output and becomes that at `middle`.
+void Model::backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerParameters& p,
+                         Activations::Data& activations, int64_t index) {
+  Backend& device = *backend_;
+  const LayerActivations& a = activations.layers[static_cast<size_t>(index)];
+  const int64_t intermediate = config_.intermediate_size;
+  const Tensor gate = a.gate_up.slice_cols(0, intermediate);
+  const Tensor up = a.gate_up.slice_cols(intermediate, intermediate);
+
+  device.swiglu(activations.swiglu, gate, up);
+  device.linear_dw(gradients.weight(p.down), vector_or_none(gradients, p.down_bias), dstream, activations.swiglu);
+  const Tensor dswiglu = activations.swiglu;
+  device.linear_dx(dswiglu, dstream, weights_.weight(p.down), false);
+  device.swiglu_backward(gate, up, dswiglu, gate, up);
+
+  device.rmsnorm(activations.normed, a.middle, weights_.vector(p.post_norm), config_.hidden_size, config_.rms_norm_eps);
+  device.linear_dw(gradients.weight(p.gate_up), vector_or_none(gradients, p.gate_up_bias), a.gate_up,
+                   activations.normed);
+  const Tensor dnormed = activations.normed;
+  device.linear_dx(dnormed, a.gate_up, weights_.weight(p.gate_up), false);
+  device.rmsnorm_backward(dstream, gradients.vector(p.post_norm), dnormed, a.middle, weights_.vector(p.post_norm),
+                          config_.hidden_size, config_.rms_norm_eps, true);
+}
+
+// dstream is the gradient at `middle` and becomes that at the layer's input.
+void Model::backward_attention(ParameterArena& gradients, Tensor dstream, const TreeLayout& tree,
+                               const LayerParameters& p, Activations::Data& activations, int64_t index) {
+  Backend& device = *backend_;
+  const LayerActivations& a = activations.layers[static_cast<size_t>(index)];
+  const float eps = config_.rms_norm_eps;
+  const int64_t head_dim = config_.head_dim;
+  const Tensor dqkv = activations.dprojected;
+  const Tensor dq = dqkv.slice_cols(0, a.q.cols);
+  const Tensor dk = dqkv.slice_cols(a.q.cols, a.k.cols);
+  const Tensor dv = dqkv.slice_cols(a.q.cols + a.k.cols, a.v.cols);
+
+  device.linear_dw(gradients.weight(p.output), vector_or_none(gradients, p.output_bias), dstream, a.attended);
+  device.linear_dx(activations.dattended, dstream, weights_.weight(p.output), false);
+  device.attention_tree_backward(dq, dk, dv, activations.dattended, a.attended, a.lse, a.q, a.k, a.v, tree,
+                                 attention_shape());
+  device.rope(dq, tree.positions, inverse_frequencies_, head_dim, true);
+  device.rope(dk, tree.positions, inverse_frequencies_, head_dim, true);
+  if (config_.qk_norm) {
+    device.rmsnorm_backward(dq, gradients.vector(p.q_norm), dq, a.projected.slice_cols(0, a.q.cols),
+                            weights_.vector(p.q_norm), head_dim, eps, false);
+    device.rmsnorm_backward(dk, gradients.vector(p.k_norm), dk, a.projected.slice_cols(a.q.cols, a.k.cols),
+                            weights_.vector(p.k_norm), head_dim, eps, false);
+  }
+  device.rmsnorm(activations.normed, a.input, weights_.vector(p.input_norm), config_.hidden_size, eps);
+  device.linear_dw(gradients.weight(p.qkv), vector_or_none(gradients, p.qkv_bias), dqkv, activations.normed);
+  const Tensor dnormed = activations.normed;
+  device.linear_dx(dnormed, dqkv, weights_.weight(p.qkv), false);
+  device.rmsnorm_backward(dstream, gradients.vector(p.input_norm), dnormed, a.input, weights_.vector(p.input_norm),
+                          config_.hidden_size, eps, true);
+}
+
+void Model::backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<const int32_t> tokens,
+                          const TreeLayout& tree, Activations& activations) {
+  Activations::Data& kept = *activations.data;
+  if (!kept.filled || kept.tokens != static_cast<int64_t>(tokens.size())) {
+    fail(ErrorCode::invalid_argument, "[backward_tree] Expected `activations` of a forward_tree over the same " +
+                                          std::to_string(tokens.size()) + " tokens, each used by one backward");
+  }
+  kept.filled = false;
+  const Tensor dstream = dhidden;
+  backend_->rmsnorm_backward(dstream, gradients.vector(final_norm_), dhidden, kept.layers.back().output,
+                             weights_.vector(final_norm_), config_.hidden_size, config_.rms_norm_eps, false);
+  for (int64_t l = config_.layers - 1; l >= 0; --l) {
+    const LayerParameters& layer = layers_[static_cast<size_t>(l)];
+    backward_mlp(gradients, dstream, layer, kept, l);
+    backward_attention(gradients, dstream, tree, layer, kept, l);
+  }
+  backend_->embedding_dw(gradients.weight(embedding_), tokens, dstream);
+}
+
+}  // namespace ajet

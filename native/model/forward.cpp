@@ -1,0 +1,83 @@
+// The forward pass, once for training and inference: the same ops in the same order on every row, which makes
+// the log-probs of sampler and trainer equal to the bit.
+#include "base/error.h"
+#include "model/activations.h"
+#include "model/model.h"
+
+namespace ajet {
+namespace {
+
+void check_batch(const char* op, Tensor hidden, std::span<const int32_t> tokens, size_t positions, int64_t width) {
+  const auto m = static_cast<int64_t>(tokens.size());
+  const std::string prefix = std::string("[") + op + "] Expected ";
+  if (m == 0) fail(ErrorCode::invalid_argument, prefix + "at least one token but received none");
+  if (positions != tokens.size()) {
+    fail(ErrorCode::invalid_argument,
+         prefix + std::to_string(m) + " `positions` but received " + std::to_string(positions));
+  }
+  if (hidden.rows != m || hidden.cols != width) {
+    fail(ErrorCode::invalid_argument, prefix + "`hidden` [" + std::to_string(m) + ", " + std::to_string(width) +
+                                          "] but received [" + std::to_string(hidden.rows) + ", " +
+                                          std::to_string(hidden.cols) + "]");
+  }
+}
+
+}  // namespace
+
+template <typename Attend>
+void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
+                    Activations::Data& activations, bool keep, const Attend& attend) {
+  Backend& device = *backend_;
+  const float eps = config_.rms_norm_eps;
+  const int64_t head_dim = config_.head_dim, intermediate = config_.intermediate_size;
+  activations.prepare(device, config_, static_cast<int64_t>(tokens.size()), keep);
+  const Tensor normed = activations.normed, swiglu = activations.swiglu;
+
+  device.embedding(activations.layers.front().input, tokens, weights_.weight(embedding_));
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    const LayerParameters& p = layers_[l];
+    const LayerActivations& a = activations.layers[l];
+
+    device.rmsnorm(normed, a.input, weights_.vector(p.input_norm), normed.cols, eps);
+    device.linear(a.projected, normed, weights_.weight(p.qkv), vector_or_none(weights_, p.qkv_bias));
+    if (config_.qk_norm) {
+      device.rmsnorm(a.q, a.projected.slice_cols(0, a.q.cols), weights_.vector(p.q_norm), head_dim, eps);
+      device.rmsnorm(a.k, a.projected.slice_cols(a.q.cols, a.k.cols), weights_.vector(p.k_norm), head_dim, eps);
+    }
+    device.rope(a.q, positions, inverse_frequencies_, head_dim, false);
+    device.rope(a.k, positions, inverse_frequencies_, head_dim, false);
+    attend(static_cast<int64_t>(l), a.attended, a.lse, a.q, a.k, a.v);
+    device.linear(a.middle, a.attended, weights_.weight(p.output), vector_or_none(weights_, p.output_bias));
+    device.add(a.middle, a.input);
+
+    device.rmsnorm(normed, a.middle, weights_.vector(p.post_norm), normed.cols, eps);
+    device.linear(a.gate_up, normed, weights_.weight(p.gate_up), vector_or_none(weights_, p.gate_up_bias));
+    device.swiglu(swiglu, a.gate_up.slice_cols(0, intermediate), a.gate_up.slice_cols(intermediate, intermediate));
+    device.linear(a.output, swiglu, weights_.weight(p.down), vector_or_none(weights_, p.down_bias));
+    device.add(a.output, a.middle);
+  }
+  device.rmsnorm(hidden, activations.layers.back().output, weights_.vector(final_norm_), hidden.cols, eps);
+  activations.filled = keep;
+}
+
+void Model::forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree,
+                         Activations* activations) {
+  check_batch("forward_tree", hidden, tokens, tree.positions.size(), config_.hidden_size);
+  const auto attend = [&](int64_t, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v) {
+    backend_->attention_tree(o, lse, q, k, v, tree, attention_shape());
+  };
+  Activations& target = activations != nullptr ? *activations : *workspace_;
+  forward(hidden, tokens, tree.positions, *target.data, activations != nullptr, attend);
+}
+
+void Model::forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout,
+                          const KvCache& cache) {
+  check_batch("forward_paged", hidden, tokens, layout.positions.size(), config_.hidden_size);
+  const auto attend = [&](int64_t layer, Tensor o, Tensor, Tensor q, Tensor k, Tensor v) {
+    backend_->kv_write(cache, layer, k, v, layout);
+    backend_->attention_paged(o, q, cache, layer, layout, attention_shape());
+  };
+  forward(hidden, tokens, layout.positions, *workspace_->data, false, attend);
+}
+
+}  // namespace ajet

@@ -1,0 +1,95 @@
+// Weights by name with a version, and the forward and backward passes over them. One code path for training
+// (token tree, activations kept) and inference (paged KV, nothing kept).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "model/model_config.h"
+#include "model/parameters.h"
+
+namespace ajet {
+
+// Indices into ParameterLayout::parameters; -1 where the family has none.
+struct LayerParameters {
+  int input_norm, qkv, qkv_bias, q_norm, k_norm, output, output_bias;
+  int post_norm, gate_up, gate_up_bias, down, down_bias;
+};
+
+// What the backward needs of one forward pass over a tree. Owned by the caller, reused between micro-batches.
+class Activations {
+ public:
+  Activations();
+  ~Activations();
+  Activations(Activations&&) noexcept;
+  Activations& operator=(Activations&&) noexcept;
+  struct Data;
+  std::unique_ptr<Data> data;
+};
+
+class Model {
+ public:
+  // Random weights: normal(0, 0.02) matrices, ones for norms, zeros for biases, by seed and tensor name.
+  static std::shared_ptr<Model> random(std::shared_ptr<Backend> backend, const ModelConfig& config, uint64_t seed);
+  // A Hugging Face folder: config.json and model.safetensors, or shards with model.safetensors.index.json.
+  static std::shared_ptr<Model> load(std::shared_ptr<Backend> backend, const std::string& directory);
+
+  Model(std::shared_ptr<Backend> backend, const ModelConfig& config);
+
+  const ModelConfig& config() const { return config_; }
+  const std::shared_ptr<Backend>& backend() const { return backend_; }
+  ParameterArena& weights() { return weights_; }
+  const ParameterArena& weights() const { return weights_; }
+
+  // Starts at 0; +1 with each update of the weights. What was computed under another version is stale.
+  uint64_t version() const { return version_; }
+  void weights_changed() { ++version_; }
+  void set_version(uint64_t version) { version_ = version; }
+
+  // A second model on the same backend with a copy of the weights (the frozen reference).
+  std::shared_ptr<Model> frozen_copy() const;
+
+  // config.json and model.safetensors (dtype "float32" or "bfloat16") into an existing folder, each file written
+  // beside its place, synced and renamed.
+  void save(const std::string& directory, const std::string& dtype) const;
+
+  // Hidden states after the final norm, [tokens, hidden], in `hidden` (allocated by the caller). With
+  // `activations` null nothing is kept for a backward pass.
+  void forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree, Activations* activations);
+  // Adds the gradients of everything below the final norm's output to `gradients`. dhidden is overwritten.
+  void backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<const int32_t> tokens, const TreeLayout& tree,
+                     Activations& activations);
+  // As forward_tree, over paged KV: writes the new tokens' KV, reads what came before.
+  void forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout, const KvCache& cache);
+
+  // The matrix that makes logits of hidden states (the embedding where tied), and its gradient's place.
+  Weight head() const;
+  Weight head_gradient(ParameterArena& gradients) const;
+
+ private:
+  // The one forward pass. `attend(layer, o, lse, q, k, v)` is all that differs between tree and paged KV.
+  template <typename Attend>
+  void forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
+               Activations::Data& activations, bool keep, const Attend& attend);
+  void backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerParameters& layer,
+                    Activations::Data& activations, int64_t index);
+  void backward_attention(ParameterArena& gradients, Tensor dstream, const TreeLayout& tree,
+                          const LayerParameters& layer, Activations::Data& activations, int64_t index);
+  Tensor vector_or_none(const ParameterArena& arena, int parameter) const;
+  AttentionShape attention_shape() const;
+
+  ModelConfig config_;
+  std::shared_ptr<Backend> backend_;
+  ParameterArena weights_;
+  uint64_t version_ = 0;
+  int embedding_ = -1, final_norm_ = -1, head_ = -1;
+  std::vector<LayerParameters> layers_;
+  std::vector<float> inverse_frequencies_;
+  std::unique_ptr<Activations> workspace_;  // of passes that keep nothing
+};
+
+}  // namespace ajet

@@ -1,0 +1,94 @@
+// One update: token tree -> micro-batches -> forward, loss, backward -> clip -> AdamW -> weights version + 1.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+#include "train/policy_loss.h"
+#include "train/token_tree.h"
+
+namespace ajet {
+
+enum class Schedule : uint8_t { constant = 0, linear = 1, cosine = 2 };
+
+struct OptimizerConfig {
+  double learning_rate = 1e-6;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double weight_decay = 0.01;
+  double max_grad_norm = 1.0;  // 0: no clipping
+  Schedule schedule = Schedule::constant;
+  int64_t warmup_steps = 0;
+  int64_t total_steps = 0;        // linear and cosine end here
+  double final_ratio = 0.0;       // of learning_rate at the end
+};
+
+// Step counts from 0. Warm-up is linear from learning_rate / warmup_steps.
+double learning_rate_at(const OptimizerConfig& config, int64_t step);
+
+struct TrainerConfig {
+  OptimizerConfig optimizer;
+  int64_t max_batch_tokens = 4096;  // rows of one micro-batch
+  int64_t head_scratch_bytes = 256LL << 20;  // logits held at once
+  bool reference = false;           // keep a frozen copy of the weights for KL
+};
+
+struct StepBatch {
+  std::vector<CallChoice> calls;
+  std::vector<double> rewards;     // [episodes]
+  std::vector<int32_t> groups;     // [episodes]
+  std::vector<double> advantages;  // [episodes]; given: used as they are instead of rewards and groups
+  bool evaluate_only = false;      // forward, losses and log-probs; no gradient, no update
+};
+
+struct StepStats {
+  double loss = 0, policy_loss = 0, kl = 0, entropy = 0, clip_fraction = 0, ratio_max = 0;
+  double grad_norm = 0, learning_rate = 0;
+  double logprob_max_abs_diff = 0;  // over every trained token with a recorded log-prob, before the weights change
+  int64_t logprobs_compared = 0;
+  int64_t entries = 0, rows = 0, rows_left_out = 0;
+  int64_t tokens_tree = 0;      // unique tokens
+  int64_t tokens_trained = 0;   // forward positions computed, recomputed ones included
+  int64_t tokens_unshared = 0;  // one padded-free row per merged timeline
+  int64_t micro_batches = 0;
+  bool updated = false;         // false: nothing left to train on, or evaluate_only
+  double forward_seconds = 0, backward_seconds = 0, optimizer_seconds = 0;
+  uint64_t version = 0;         // after the update
+  std::vector<CallFate> fates;  // [calls]
+  std::vector<double> advantages;       // [episodes]
+  std::vector<uint8_t> episodes_kept;   // [episodes]
+  // Per call choice and sampled token (flat, in call order): the trainer's own values.
+  std::vector<float> logprobs, entropies;
+};
+
+class Trainer {
+ public:
+  Trainer(std::shared_ptr<Model> model, const TrainerConfig& config);
+  ~Trainer();
+
+  // Throws numeric (weights untouched) when the loss or the gradient norm is NaN or infinite; aborted when
+  // `should_stop` returned true between micro-batches or chunks of the LM head (weights untouched).
+  StepStats step(const StepBatch& batch, const LossConfig& loss, const std::function<bool()>& should_stop = {});
+
+  // Log-probs and entropies of each call's sampled tokens under the current weights (or the frozen reference).
+  void score(const std::vector<CallChoice>& calls, bool reference, std::vector<float>& logprobs,
+             std::vector<float>& entropies);
+
+  int64_t steps_done() const;
+  // Gradients of the last step before clipping, for tests.
+  const ParameterArena& gradients() const;
+
+  // trainer_state.safetensors: moments (Hugging Face names with .m and .v), step, version, format; the reference's
+  // weights where there is one (reference.safetensors). Written atomically; corrupt or foreign files are errors.
+  void save_state(const std::string& directory) const;
+  void load_state(const std::string& directory);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ajet

@@ -1,0 +1,34 @@
+// npm's "prepare": compiles src to dist when a source changed since the last time. npx runs it on every call inside a
+// checkout, so that it must cost nothing when nothing changed. In the packed package there is no src, and nothing to do.
+const { spawnSync } = require("node:child_process");
+const { existsSync, readdirSync, statSync, utimesSync, writeFileSync } = require("node:fs");
+const { join } = require("node:path");
+
+const root = join(__dirname, "..");
+const source = join(root, "src");
+const stamp = join(root, "dist", ".prepared");
+
+/** Newest modification below a path. Folders count: removing a file changes its folder. */
+function newest(path) {
+  const { mtimeMs } = statSync(path);
+  if (!statSync(path).isDirectory()) return mtimeMs;
+  return readdirSync(path).reduce((latest, name) => Math.max(latest, newest(join(path, name))), mtimeMs);
+}
+
+function isUpToDate() {
+  if (!existsSync(stamp)) return false;
+  const inputs = [source, join(root, "tsconfig.json"), join(root, "package.json")];
+  return Math.max(...inputs.map(newest)) < statSync(stamp).mtimeMs;
+}
+
+function build() {
+  const started = new Date();
+  const compiler = join(require.resolve("typescript/package.json", { paths: [root] }), "..", "bin", "tsc");
+  const { status } = spawnSync(process.execPath, [compiler, "-p", join(root, "tsconfig.json")], { stdio: "inherit" });
+  if (status !== 0) return status ?? 1;
+  writeFileSync(stamp, `${started.toISOString()}\n`);
+  utimesSync(stamp, started, started); // what changed while it compiled is compiled next time
+  return 0;
+}
+
+if (existsSync(source) && !isUpToDate()) process.exitCode = build();

@@ -1,0 +1,20 @@
+import type OpenAI from "openai";
+import type { PythonResult } from "./tools.js";
+
+/** Base URL and key of the episode's own endpoint; the key dies with the episode. */
+export interface BaseUrlAndKey {
+  /** Ends in `/v1`. */
+  baseUrl: string;
+  apiKey: string;
+}
+
+/** The episode's way to the model that is being trained. */
+export interface Tuner {
+  /** A client of the official `openai` package. */
+  asRawOpenaiSdkClient(): OpenAI;
+  asOaiBaseurlApikey(): BaseUrlAndKey;
+  /** Runs Python code in the sandbox: no network, no writable disk, limits on CPU, memory, time and output. */
+  executePython(code: string, options?: { timeoutMs?: number }): Promise<PythonResult>;
+  /** The run's resolved configuration (read only). */
+  readonly config: Readonly<Record<string, unknown>>;
+}

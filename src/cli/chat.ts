@@ -1,0 +1,65 @@
+import { randomBytes } from "node:crypto";
+import { createInterface } from "node:readline/promises";
+import type { Command } from "commander";
+import { loadModel } from "../native/model.js";
+import type { Device } from "../native/types.js";
+import { loadTextModel } from "../serve/text-model.js";
+import type { TemplateMessage } from "../text/chat-template.js";
+import { StreamDecoder } from "../text/stream-decoder.js";
+import { type CommonOptions, command, parseCount, parseNumber, withDevice } from "./options.js";
+import { Output } from "./output.js";
+import { findPath } from "./package-root.js";
+
+interface ChatOptions extends CommonOptions {
+  model: string;
+  system?: string;
+  temperature: number;
+  maxTokens: number;
+  device?: Device;
+  threads?: number;
+}
+
+/** `ajet chat`: a conversation with a model folder in the terminal. */
+export function addChat(program: Command): void {
+  const chat = command(program, "chat", "talks to a model folder in the terminal; an empty line or Ctrl-D ends")
+    .option("--model <dir>", "Hugging Face folder", "models/ajet-tiny")
+    .option("--system <text>", "system prompt")
+    .option("--temperature <x>", "0 is greedy", parseNumber, 0.7)
+    .option("--max-tokens <n>", "of a reply", parseCount, 256);
+  withDevice(chat).action((options: ChatOptions) => converse(options, new Output(options)));
+}
+
+async function converse(options: ChatOptions, output: Output): Promise<void> {
+  const folder = findPath(options.model);
+  await using model = await loadModel(folder, { device: options.device ?? "auto", threads: options.threads ?? 0 });
+  await using engine = await model.createEngine();
+  const { tokenizer, chatTemplate } = await loadTextModel(folder, model, engine);
+  const messages: TemplateMessage[] = options.system ? [{ role: "system", content: options.system }] : [];
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: "you: " });
+  terminal.prompt();
+  for await (const line of terminal) {
+    if (line.trim() === "") break;
+    messages.push({ role: "user", content: line });
+    const prompt = tokenizer.encode(chatTemplate.render(messages, { addGenerationPrompt: true }));
+    const decoder = new StreamDecoder(tokenizer);
+    let reply = "";
+    const say = (text: string) => {
+      reply += text;
+      if (!output.json) process.stdout.write(text);
+    };
+    for await (const event of engine.stream(prompt, {
+      maxTokens: options.maxTokens,
+      temperature: options.temperature,
+      stopTokenIds: tokenizer.endIds,
+      seed: randomBytes(8).readBigUInt64LE(),
+    })) {
+      say(decoder.push(event.token));
+    }
+    say(decoder.end());
+    if (!output.json) process.stdout.write("\n");
+    output.result({ role: "assistant", content: reply });
+    messages.push({ role: "assistant", content: reply });
+    terminal.prompt();
+  }
+  terminal.close();
+}

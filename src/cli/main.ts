@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { addBench } from "./bench.js";
+import { addBuild } from "./build.js";
+import { addChat } from "./chat.js";
+import { addDoctor } from "./doctor.js";
+import { addEval } from "./eval.js";
+import { EXIT, exitCodeOf } from "./exit-codes.js";
+import { addLaunch } from "./launch.js";
+import { Output } from "./output.js";
+import { packageVersion } from "./package-root.js";
+import { addProblems } from "./problems.js";
+import { addServe } from "./serve.js";
+import { addSft } from "./sft.js";
+import { addTrain } from "./train.js";
+
+const program = new Command("ajet")
+  .description("Trains the language model behind an agent with GRPO. `ajet train` runs the bundled tutorial.")
+  .version(packageVersion())
+  .showHelpAfterError("(add --help for the options)")
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride();
+
+for (const add of [addTrain, addEval, addServe, addChat, addSft, addBench, addDoctor, addBuild, addProblems]) add(program);
+addLaunch(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  } else {
+    new Output({ verbose: process.argv.includes("--verbose") }).error(error);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+// Worker threads of user code may hold the process; everything of ours is closed by now.
+process.exit(process.exitCode ?? EXIT.done);

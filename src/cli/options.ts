@@ -1,0 +1,55 @@
+import { Command, InvalidArgumentError } from "commander";
+import type { Device } from "../native/types.js";
+
+/** Options that every command takes. */
+export interface CommonOptions {
+  json?: boolean;
+  verbose?: boolean;
+}
+
+/** A subcommand with the options that all commands share. */
+export function command(parent: Command, name: string, summary: string): Command {
+  return parent
+    .command(name)
+    .description(summary)
+    .option("--json", "results as JSON lines on stdout, everything else on stderr")
+    .option("--verbose", "errors with their stack");
+}
+
+/** Adds `--device` and `--threads`. */
+export function withDevice(target: Command): Command {
+  return target
+    .option("--device <device>", "auto, cpu, cuda or cuda:N", parseDevice)
+    .option("--threads <n>", "threads of the CPU backend; 0 is one per core", parseCount);
+}
+
+/** Adds `--set`, which may be given several times. */
+export function withOverrides(target: Command): Command {
+  return target.option("--set <key=value>", "overrides a key below `ajet:`, e.g. trainer_common.seed=7", collect, []);
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}
+
+/** A whole number of at least 0. */
+export function parseCount(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`Expected a whole number but received "${text}".`);
+  return Number(text);
+}
+
+/** A number. */
+export function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) {
+    throw new InvalidArgumentError(`Expected a number but received "${text}".`);
+  }
+  return value;
+}
+
+function parseDevice(text: string): Device {
+  if (!/^(auto|cpu|cuda(:\d+)?)$/.test(text)) {
+    throw new InvalidArgumentError(`Expected auto, cpu, cuda or cuda:N but received "${text}".`);
+  }
+  return text as Device;
+}

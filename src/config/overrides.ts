@@ -1,0 +1,41 @@
+import { load } from "js-yaml";
+import { ConfigError } from "../native/errors.js";
+
+/** A tree of plain YAML values. */
+export type YamlTree = { [key: string]: unknown };
+
+/**
+ * Applies `a.b=c` overrides, paths below `ajet:`; values are read as YAML, so `null`, numbers and lists work.
+ * @throws ConfigError on a text without `=` or a path through a value that is no mapping.
+ */
+export function applyOverrides(tree: YamlTree, overrides: readonly string[]): void {
+  for (const override of overrides) {
+    const equals = override.indexOf("=");
+    if (equals <= 0) throw new ConfigError(`Expected KEY=VALUE for --set but received "${override}"`);
+    const path = override.slice(0, equals).trim().replace(/^ajet\./, "");
+    setPath(tree, path, parseValue(path, override.slice(equals + 1)));
+  }
+}
+
+function parseValue(path: string, text: string): unknown {
+  try {
+    return load(text);
+  } catch (error) {
+    throw new ConfigError(`Expected a YAML value for --set ${path} but received "${text}"`, { cause: error });
+  }
+}
+
+function setPath(tree: YamlTree, path: string, value: unknown): void {
+  const keys = path.split(".");
+  const last = keys.pop() as string;
+  let node = tree;
+  for (const key of keys) {
+    const child = node[key];
+    if (child === undefined || child === null) node[key] = {};
+    else if (typeof child !== "object" || Array.isArray(child)) {
+      throw new ConfigError(`Cannot set \`${path}\`: \`${key}\` is ${JSON.stringify(child)}, not a mapping`);
+    }
+    node = node[key] as YamlTree;
+  }
+  node[last] = value;
+}

@@ -1,0 +1,55 @@
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import type { NativeAddon } from "./addon-types.js";
+import { NativeError } from "./errors.js";
+
+/** The package's own folder: this file lies in src/native or in dist/native. */
+const PACKAGE_ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+let loaded: NativeAddon | undefined;
+
+/** The one loader of the addon. The first call loads it; a failure lists every attempt and is tried again next time. */
+export function nativeAddon(): NativeAddon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): NativeAddon {
+  const version = packageVersion();
+  const failures: string[] = [];
+  for (const path of candidates()) {
+    try {
+      return loadFrom(path, version);
+    } catch (error) {
+      failures.push(`  ${path}: ${(error as Error).message.split("\n")[0]}`);
+    }
+  }
+  throw new NativeError(
+    [
+      "The native addon did not load. Tried:",
+      ...failures,
+      `Build it with \`npx ajet build\` (or \`npm run install\` in ${PACKAGE_ROOT}); this needs cmake and a C++20 compiler.`,
+    ].join("\n"),
+    { code: "ERR_AJET_NATIVE_LOAD" },
+  );
+}
+
+/** A path in AJET_NATIVE_PATH is the only candidate: running another binary in its place would hide the mistake. */
+function candidates(): string[] {
+  const override = process.env["AJET_NATIVE_PATH"];
+  return override ? [override] : [`${PACKAGE_ROOT}native/build/Release/ajet.node`];
+}
+
+function loadFrom(path: string, version: string): NativeAddon {
+  if (!existsSync(path)) throw new Error("no such file");
+  const addon = createRequire(import.meta.url)(path) as NativeAddon;
+  const built = addon.info().version;
+  if (built !== version) throw new Error(`built for ajet ${built}, but this is ajet ${version}`);
+  return addon;
+}
+
+function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(`${PACKAGE_ROOT}package.json`, "utf8")) as { version: string };
+  return manifest.version;
+}

@@ -1,0 +1,219 @@
+/** Plain data that crosses between the native core and its users. Token ids are int32, log-probs natural logs. */
+
+/** Where a model runs. `auto` takes CUDA where a driver answers, else the CPU. */
+export type Device = "auto" | "cpu" | "cuda" | `cuda:${number}`;
+
+export interface LoadOptions {
+  device?: Device;
+  /** Worker threads of the CPU backend, 1 to 256; 0 (default) is one per core. */
+  threads?: number;
+}
+
+/** The shape of a model, as in its `config.json`. */
+export interface ModelShape {
+  modelType: "qwen2" | "qwen3" | "llama";
+  vocabSize: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  maxPositionEmbeddings: number;
+  parameters: number;
+  tiedHead: boolean;
+}
+
+export interface EngineOptions {
+  /** Choices decoded together, default 64. */
+  maxSequences?: number;
+  /** Rows of one forward pass, prefill chunks included, default 512. */
+  maxBatchTokens?: number;
+  /** Prompt plus completion, default the model's `max_position_embeddings`. */
+  maxContext?: number;
+  /** Bytes of the KV cache, default 512 MiB. */
+  kvBytes?: number;
+}
+
+export interface SamplingOptions {
+  /** At least 1. Cut to what fits the context. */
+  maxTokens: number;
+  /** 0 is greedy; default 1. */
+  temperature?: number;
+  /** (0, 1], default 1. */
+  topP?: number;
+  /** [0, 1), default 0. */
+  minP?: number;
+  /** 0 is off (default). */
+  topK?: number;
+  /** With the choice's and the token's index decides every draw. Default 0. */
+  seed?: bigint;
+  stopTokenIds?: readonly number[];
+  /** 0 to 20, default 0. */
+  topLogprobs?: number;
+  /** Completions of the one prompt, default 1. */
+  choices?: number;
+}
+
+export type NativeFinishReason = "stop" | "length" | "cancelled";
+
+/** One sampled token as it comes out of the engine. */
+export interface TokenEvent {
+  choice: number;
+  token: number;
+  logprob: number;
+  /** Most likely first; empty unless asked for. */
+  top: readonly { token: number; logprob: number }[];
+  /** Set on a choice's last token. A choice that is cancelled ends without an event. */
+  finishReason?: NativeFinishReason;
+  /** Of the weights that the token was sampled under. */
+  version: number;
+}
+
+export interface Completion {
+  choice: number;
+  tokens: Int32Array;
+  logprobs: Float32Array;
+  finishReason: NativeFinishReason;
+  /** Weights version of the first and of the last token. */
+  firstVersion: number;
+  lastVersion: number;
+  /** Per token, empty unless `topLogprobs` was asked for. */
+  top: readonly (readonly { token: number; logprob: number }[])[];
+}
+
+export interface EngineStats {
+  promptTokens: number;
+  prefixHitTokens: number;
+  prefillTokens: number;
+  generatedTokens: number;
+  preemptions: number;
+  waiting: number;
+  running: number;
+  freeBlocks: number;
+  totalBlocks: number;
+}
+
+export interface TrainerOptions {
+  learningRate?: number;
+  beta1?: number;
+  beta2?: number;
+  epsilon?: number;
+  weightDecay?: number;
+  /** 0 switches clipping off; default 1. */
+  maxGradNorm?: number;
+  schedule?: "constant" | "linear" | "cosine";
+  warmupSteps?: number;
+  /** Where linear and cosine end. */
+  totalSteps?: number;
+  finalRatio?: number;
+  /** Rows of one micro-batch, default 4096. */
+  maxBatchTokens?: number;
+  /** Keep a frozen copy of the weights as they are now, for KL. */
+  reference?: boolean;
+}
+
+export type LossPreset =
+  | "ajet"
+  | "agentjet"
+  | "trl-grpo"
+  | "trl-dapo"
+  | "dr-grpo"
+  | "verl-grpo"
+  | "gspo"
+  | "cispo"
+  | "sft";
+
+/** A preset and the options that depart from it; see the design's table. */
+export interface LossOptions {
+  preset: LossPreset;
+  clipLow?: number;
+  clipHigh?: number;
+  /** 0 is off, else above 1. */
+  dualClip?: number;
+  cispoLow?: number;
+  cispoHigh?: number;
+  level?: "token" | "sequence";
+  aggregation?: "token_mean" | "row_mean_token_mean" | "token_sum_fixed" | "row_mean_token_sum";
+  maxResponseLength?: number;
+  kl?: "none" | "k1" | "k2" | "k3";
+  klCoef?: number;
+  entropyCoef?: number;
+  advantageScale?: "none" | "group" | "batch";
+  stdDdof?: 0 | 1;
+  stdEpsilon?: number;
+  dropEqualGroups?: boolean;
+}
+
+/** Every choice that a loss preset makes, under the names of {@link LossOptions}. */
+export type LossPresetChoices = Required<Omit<LossOptions, "preset">> & { kind: "clipped" | "cispo" | "cross_entropy" };
+
+/** One call choice: the ids sent and the ids sampled after them. */
+export interface TrainCall {
+  /** Index into `rewards`. */
+  episode: number;
+  prompt: Int32Array;
+  sampled: Int32Array;
+  /** As recorded by the sampler; empty for supervised data. */
+  logprobs: Float32Array;
+  temperature: number;
+  /** 0 or 1 per sampled token; absent means all 1. */
+  mask?: Uint8Array;
+}
+
+export interface TrainBatch {
+  calls: readonly TrainCall[];
+  /** Per episode; absent for supervised batches and where `advantages` are given. */
+  rewards?: Float64Array;
+  /** Group (task) of each episode; as `rewards`. */
+  groups?: Int32Array;
+  /** Given: used as they are instead of rewards and groups. */
+  advantages?: Float64Array;
+  /** Forward, losses and log-probs only. */
+  evaluateOnly?: boolean;
+}
+
+export type CallFate = "trained" | "merged";
+
+export interface TrainStats {
+  loss: number;
+  policyLoss: number;
+  kl: number;
+  entropy: number;
+  clipFraction: number;
+  ratioMax: number;
+  gradNorm: number;
+  learningRate: number;
+  logprobMaxAbsDiff: number;
+  logprobsCompared: number;
+  entries: number;
+  rows: number;
+  rowsLeftOut: number;
+  tokensTree: number;
+  tokensTrained: number;
+  tokensUnshared: number;
+  microBatches: number;
+  updated: boolean;
+  forwardSeconds: number;
+  backwardSeconds: number;
+  optimizerSeconds: number;
+  version: number;
+  fates: CallFate[];
+  advantages: Float64Array;
+  episodesKept: Uint8Array;
+  /** Per call choice and sampled token, flat in call order. */
+  logprobs: Float32Array;
+  entropies: Float32Array;
+}
+
+/** What the addon and the machine are. */
+export interface NativeInfo {
+  version: string;
+  napiVersion: number;
+  compiler: string;
+  /** "avx512", "avx2" or "portable". */
+  isa: string;
+  isas: string[];
+  cores: number;
+  cuda: { built: boolean; available: boolean; reason: string };
+}

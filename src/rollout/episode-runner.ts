@@ -1,0 +1,166 @@
+import { AbortError } from "../native/errors.js";
+import type { RunningServer } from "../serve/contract.js";
+import { orderCalls } from "./call-order.js";
+import type { CallRecord, DropReason } from "./call-record.js";
+import type {
+  DroppedCall,
+  EpisodeExecutor,
+  EpisodeFailure,
+  EpisodeOutcome,
+  EpisodeRequest,
+  EpisodeResult,
+  FailureKind,
+} from "./episode.js";
+import { episodeUuid, newApiKey, sessionSeed } from "./episode-identity.js";
+
+export interface EpisodeRunnerOptions {
+  server: RunningServer;
+  executor: EpisodeExecutor;
+  runSeed: number | bigint | string;
+  /** Episodes at once. */
+  maxParallel: number;
+  /** Of one attempt; Infinity for none. */
+  timeoutMs: number;
+  /** Runs of an episode that fails, before it is dropped. */
+  maxAttempts: number;
+}
+
+/** What a batch of episodes is run for. */
+export interface RolloutPhase {
+  mode: "train" | "eval";
+  /** Keeps the draws of evaluations apart, e.g. `eval/validation/greedy`; default the mode. */
+  purpose?: string;
+  /** From 1; 0 before training. */
+  step: number;
+  /** Where a request names none; in training, also where it names another. */
+  temperature: number;
+  /** Where a request names none. */
+  maxTokens: number;
+}
+
+export interface RolloutCallbacks {
+  onEpisode?: (result: EpisodeResult, done: number, total: number) => void;
+  /** Ends the batch: {@link EpisodeRunner.run} rejects with an AbortError. */
+  signal?: AbortSignal;
+}
+
+/** `setTimeout` takes no more. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Why the calls of a failed attempt are not trained. */
+const DROP_REASONS: Record<FailureKind, DropReason> = {
+  workflow: "episode_failed",
+  exited: "episode_failed",
+  stalled: "episode_timeout",
+  timeout: "episode_timeout",
+  judge: "judge_failed",
+};
+
+/** An attempt: what the executor made of it, and what the server recorded. */
+interface Attempt {
+  outcome: EpisodeOutcome;
+  calls: CallRecord[];
+  wallMs: number;
+}
+
+/** Runs episodes: opens a session for each, has workflow and judge run, closes it, and tries again what failed. */
+export class EpisodeRunner {
+  constructor(private readonly options: EpisodeRunnerOptions) {}
+
+  /** Results in the order of the requests. A failing episode is a result with `error`. */
+  async run(
+    requests: readonly EpisodeRequest[],
+    phase: RolloutPhase,
+    callbacks: RolloutCallbacks = {},
+  ): Promise<EpisodeResult[]> {
+    const results: EpisodeResult[] = new Array(requests.length);
+    let next = 0;
+    let done = 0;
+    const lane = async () => {
+      for (let index = next++; index < requests.length; index = next++) {
+        const result = await this.runEpisode(requests[index] as EpisodeRequest, phase, callbacks.signal);
+        results[index] = result;
+        callbacks.onEpisode?.(result, ++done, requests.length);
+      }
+    };
+    const lanes = Math.min(this.options.maxParallel, requests.length);
+    const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    return results;
+  }
+
+  private async runEpisode(
+    { task, sample }: EpisodeRequest,
+    phase: RolloutPhase,
+    signal: AbortSignal | undefined,
+  ): Promise<EpisodeResult> {
+    const droppedCalls: DroppedCall[] = [];
+    const retried: EpisodeFailure[] = [];
+    const unrepeatable: string[] = [];
+    let alone = false;
+    for (let attempt = 1; ; ) {
+      if (signal?.aborted) throw new AbortError("The rollout was cancelled", { cause: signal.reason });
+      const identity = { runSeed: this.options.runSeed, purpose: phase.purpose ?? phase.mode, step: phase.step };
+      const uuid = episodeUuid({ ...identity, taskId: task.taskId, sample, attempt });
+      const { outcome, calls, wallMs } = await this.attempt({ task, sample }, uuid, phase, alone, signal);
+      const drop = (reason: DropReason) => droppedCalls.push(...calls.map((call) => ({ call, reason })));
+      if (outcome.kind === "interrupted") {
+        // Not this episode's fault: the same attempt again, with the same draws.
+        drop("episode_rerun");
+        alone ||= outcome.alone;
+        continue;
+      }
+      unrepeatable.push(...outcome.unrepeatable);
+      const common = { uuid, task, sample, droppedCalls, attempts: attempt, retried, unrepeatable, wallMs };
+      if (outcome.kind === "scored") return { ...common, ...outcome.score, calls };
+      const { kind, message } = outcome.failure;
+      drop(DROP_REASONS[kind]);
+      if (kind === "timeout" || kind === "stalled") unrepeatable.push(message);
+      if (attempt >= this.options.maxAttempts) {
+        const nothing = { reward: 0, isSuccess: false, metadata: {}, logMetrics: {}, calls: [] };
+        return { ...common, ...nothing, error: outcome.failure };
+      }
+      retried.push(outcome.failure);
+      // What took its thread down once is kept from the others.
+      alone ||= kind === "stalled" || kind === "exited";
+      attempt++;
+    }
+  }
+
+  private async attempt(
+    { task, sample }: EpisodeRequest,
+    uuid: string,
+    phase: RolloutPhase,
+    alone: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Attempt> {
+    const { server, executor, timeoutMs } = this.options;
+    const apiKey = newApiKey();
+    const calls: CallRecord[] = [];
+    server.open({
+      apiKey,
+      seed: sessionSeed(uuid),
+      training: phase.mode === "train",
+      defaults: { temperature: phase.temperature, topP: 1, topK: 0, minP: 0, maxTokens: phase.maxTokens },
+      forceTemperature: phase.mode === "train",
+      record: (call) => calls.push(call),
+    });
+    const start = performance.now();
+    const limit = new AbortController();
+    const cancel = () => limit.abort(new AbortError("The rollout was cancelled"));
+    const overtime = () => limit.abort(new AbortError(`The episode ran longer than ${timeoutMs / 1000} s`));
+    const timer = timeoutMs <= LONGEST_TIMER_MS ? setTimeout(overtime, timeoutMs) : undefined;
+    signal?.addEventListener("abort", cancel);
+    if (signal?.aborted) cancel();
+    let outcome: EpisodeOutcome;
+    try {
+      const workflowTask = { task, episodeUuid: uuid, sample, step: phase.step, mode: phase.mode };
+      outcome = await executor.execute({ workflowTask, baseUrl: server.baseUrl, apiKey, alone }, limit.signal);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+      await server.close(apiKey); // ends what is in flight, so that nothing is recorded any more
+    }
+    return { outcome, calls: orderCalls(calls), wallMs: performance.now() - start };
+  }
+}

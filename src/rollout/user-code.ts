@@ -1,0 +1,89 @@
+import { existsSync, statSync } from "node:fs";
+import { dirname, extname, isAbsolute, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { ConfigError } from "../native/errors.js";
+
+/** A class in a user's file. */
+export interface UserClass {
+  /** As the YAML spells it. */
+  spec: string;
+  file: string;
+  exportName: string;
+}
+
+const EXTENSIONS = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"];
+
+/** The folder that holds ajet's package.json. */
+export const PACKAGE_ROOT: string = (() => {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);
+  return folder;
+})();
+
+/**
+ * Finds `path/to/file.ts->ExportedClass`, or the dotted `path.to.file->ExportedClass`, from the current folder, the
+ * YAML's folder or ajet's own.
+ * @param key The YAML key, for errors.
+ * @throws ConfigError naming every file that was tried.
+ */
+export function findUserClass(key: string, spec: string, configFolder?: string): UserClass {
+  const [path = "", exportName = "", ...more] = spec.split("->").map((part) => part.trim());
+  if (path === "" || exportName === "" || more.length > 0) {
+    throw new ConfigError(
+      `Expected \`path/to/file.ts->ExportedClass\` in \`${key}\` but received ${JSON.stringify(spec)}`,
+    );
+  }
+  if (extname(path) === ".py") {
+    throw new ConfigError(
+      `\`${key}\` names a Python file, ${path}: workflows and judges are TypeScript or JavaScript here`,
+    );
+  }
+  const folders = [process.cwd(), ...(configFolder === undefined ? [] : [resolve(configFolder)]), PACKAGE_ROOT];
+  const tried: string[] = [];
+  for (const folder of new Set(folders)) {
+    for (const candidate of spellings(path)) {
+      const file = isAbsolute(candidate) ? candidate : join(folder, candidate);
+      if (!tried.includes(file)) tried.push(file);
+      if (existsSync(file) && statSync(file).isFile()) return { spec, file, exportName };
+    }
+  }
+  throw new ConfigError(`\`${key}\` names ${path}, which was not found. Tried:\n  ${tried.join("\n  ")}`);
+}
+
+function spellings(path: string): string[] {
+  if (EXTENSIONS.includes(extname(path))) return [path];
+  const stem = path.includes("/") ? path : path.replaceAll(".", "/");
+  return EXTENSIONS.map((extension) => stem + extension);
+}
+
+/** Loads a class that has `method`. @throws ConfigError naming what the file exports instead. */
+export async function loadUserClass<T>(userClass: UserClass, method: string): Promise<new (config: unknown) => T> {
+  const { file, exportName } = userClass;
+  const name = relative(process.cwd(), file);
+  let namespace: Record<string, unknown>;
+  try {
+    namespace = (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+  } catch (error) {
+    throw new ConfigError(
+      `${name} does not load: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const { default: wrapped } = namespace as { default?: Record<string, unknown> }; // where CommonJS puts its exports
+  const found = namespace[exportName] ?? wrapped?.[exportName];
+  const names = [...new Set([...Object.keys(namespace), ...Object.keys(wrapped ?? {})])];
+  if (found === undefined) {
+    throw new ConfigError(`${name} has no export \`${exportName}\`; its exports are: ${names.join(", ") || "none"}`);
+  }
+  if (
+    typeof found !== "function" ||
+    typeof (found.prototype as Record<string, unknown> | undefined)?.[method] !== "function"
+  ) {
+    throw new ConfigError(`\`${exportName}\` of ${name} is no class with a method \`${method}\``);
+  }
+  return found as new (
+    config: unknown,
+  ) => T;
+}

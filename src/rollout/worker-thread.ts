@@ -1,0 +1,233 @@
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import type { PythonResult } from "../agent/tools.js";
+import { ConfigError } from "../native/errors.js";
+import type { EpisodeJob, EpisodeOutcome, FailureKind } from "./episode.js";
+import type { UserClass } from "./user-code.js";
+import { workerEntry } from "./worker-entry.js";
+import {
+  BEAT,
+  BEAT_MS,
+  CURRENT,
+  type FromWorker,
+  HEAP_MB,
+  type ToWorker,
+  type WorkerSetup,
+} from "./worker-protocol.js";
+
+/** What every thread of a pool gets, and whom it tells what. */
+export interface WorkerThreadOptions {
+  workflow: UserClass;
+  judge: UserClass | null;
+  config: Record<string, unknown>;
+  runPython: (code: string, timeoutMs?: number) => Promise<PythonResult>;
+  /** A thread that does not turn its event loop for so long is ended. */
+  stallMs: number;
+  /** Heap of one thread. */
+  heapMb: number;
+  /** What user code prints. */
+  onOutput: (text: string) => void;
+  /** What went wrong after an episode's end. */
+  onStray: (message: string) => void;
+}
+
+const START_MS = 120_000;
+/** Time between an abort and giving the episode up. */
+const GRACE_MS = 1000;
+
+/** Share of the heap's limit from which a stall is the heap's. */
+const FULL_HEAP = 0.7;
+
+interface ActiveRun {
+  settle(outcome: EpisodeOutcome): void;
+}
+
+/** One worker thread, as the pool sees it. */
+export class WorkerThread {
+  private readonly worker: Worker;
+  private readonly port: MessagePort;
+  private readonly marks = new Int32Array(new SharedArrayBuffer(12));
+  private readonly active = new Map<number, ActiveRun>();
+  private nextSlot = 1;
+  private ended = false;
+  private outOfMemory = false;
+  private watch: NodeJS.Timeout | undefined;
+  /** Episodes that were given up and may still run in here. */
+  private abandoned = 0;
+
+  /** Resolves when the user's code is loaded. @throws ConfigError where it does not load. */
+  static async start(options: WorkerThreadOptions): Promise<WorkerThread> {
+    const thread = new WorkerThread(options);
+    try {
+      await thread.loaded();
+    } catch (error) {
+      await thread.terminate();
+      throw error;
+    }
+    thread.watch = setInterval(() => thread.checkBeat(), BEAT_MS * 2).unref();
+    return thread;
+  }
+
+  private constructor(private readonly options: WorkerThreadOptions) {
+    const { port1, port2 } = new MessageChannel();
+    this.port = port1;
+    const setup: WorkerSetup = {
+      port: port2,
+      shared: this.marks.buffer as SharedArrayBuffer,
+      workflow: options.workflow,
+      judge: options.judge,
+      config: options.config,
+    };
+    this.worker = new Worker(workerEntry(), {
+      workerData: setup,
+      transferList: [port2],
+      stdout: true,
+      stderr: true,
+      resourceLimits: { maxOldGenerationSizeMb: options.heapMb },
+    });
+    for (const stream of [this.worker.stdout, this.worker.stderr]) {
+      stream.setEncoding("utf8").on("data", options.onOutput);
+    }
+    this.port.on("message", (message: FromWorker) => this.receive(message));
+    this.worker.on("error", (error: NodeJS.ErrnoException) => {
+      this.outOfMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY";
+    });
+    this.worker.on("exit", (code) => this.onExit(code));
+  }
+
+  get load(): number {
+    return this.active.size;
+  }
+
+  /** Takes further episodes. */
+  get usable(): boolean {
+    return !this.ended && this.abandoned === 0;
+  }
+
+  run(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
+    if (this.ended) return Promise.resolve({ kind: "interrupted", alone: false });
+    const slot = this.nextSlot++;
+    return new Promise((resolve) => {
+      let givingUp: NodeJS.Timeout | undefined;
+      const onAbort = () => {
+        const message = (signal.reason as Error).message;
+        this.post({ type: "abort", slot, message });
+        givingUp = setTimeout(() => {
+          this.abandoned++;
+          this.settle(slot, failed("timeout", `${message}; it did not stop`));
+        }, GRACE_MS);
+      };
+      this.active.set(slot, {
+        settle: (outcome) => {
+          clearTimeout(givingUp);
+          signal.removeEventListener("abort", onAbort);
+          resolve(outcome);
+        },
+      });
+      signal.addEventListener("abort", onAbort);
+      const { workflowTask, baseUrl, apiKey } = job;
+      this.post({ type: "run", slot, workflowTask, baseUrl, apiKey });
+      if (signal.aborted) onAbort();
+    });
+  }
+
+  async terminate(): Promise<void> {
+    clearInterval(this.watch);
+    await this.worker.terminate();
+    this.port.close();
+  }
+
+  private loaded(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const fail = (problem: string) => reject(new ConfigError(problem));
+      const timer = setTimeout(
+        () => fail(`${this.options.workflow.file} did not load within ${START_MS / 1000} s`),
+        START_MS,
+      );
+      this.worker.once("error", (error) => fail(`The worker thread failed while loading: ${error.message}`));
+      this.worker.once("exit", (code) =>
+        fail(`The worker thread ended with code ${code} while loading the user's code`),
+      );
+      const onMessage = (message: FromWorker) => {
+        if (message.type === "ready") resolve();
+        else if (message.type === "load-failed") fail(message.message);
+        else return;
+        clearTimeout(timer);
+        this.port.off("message", onMessage);
+      };
+      this.port.on("message", onMessage);
+    });
+  }
+
+  private receive(message: FromWorker): void {
+    if (message.type === "scored" || message.type === "failed") {
+      const { type, slot, ...rest } = message;
+      this.settle(slot, { kind: type, ...rest } as EpisodeOutcome);
+    } else if (message.type === "python") void this.answerPython(message.call, message.code, message.timeoutMs);
+    else if (message.type === "stray") this.options.onStray(message.message);
+  }
+
+  private async answerPython(call: number, code: string, timeoutMs: number | undefined): Promise<void> {
+    try {
+      this.post({ type: "python", call, result: await this.options.runPython(code, timeoutMs) });
+    } catch (error) {
+      this.post({ type: "python", call, error: (error as Error).message });
+    }
+  }
+
+  private post(message: ToWorker): void {
+    if (!this.ended) this.port.postMessage(message);
+  }
+
+  private settle(slot: number, outcome: EpisodeOutcome): void {
+    const run = this.active.get(slot);
+    this.active.delete(slot);
+    run?.settle(outcome);
+    // What was given up may hold memory and timers: the thread goes when nobody else needs it.
+    if (this.abandoned > 0 && this.active.size === 0) void this.terminate();
+  }
+
+  private lastBeat = 0;
+  private beatsMissed = 0;
+
+  /** Counts checks, not time: a machine that was asleep must not look like a loop. */
+  private checkBeat(): void {
+    const beat = Atomics.load(this.marks, BEAT);
+    if (beat !== this.lastBeat || this.active.size === 0) {
+      this.lastBeat = beat;
+      this.beatsMissed = 0;
+    } else if (++this.beatsMissed * BEAT_MS * 2 >= this.options.stallMs) {
+      // A full heap stalls the thread with collections, whoever's turn it is.
+      this.outOfMemory ||= Atomics.load(this.marks, HEAP_MB) > this.options.heapMb * FULL_HEAP;
+      if (this.outOfMemory) this.endAll("exited", this.heapMessage());
+      else this.endAll("stalled", `It did not give its thread back for ${this.options.stallMs / 1000} s`);
+      void this.terminate();
+    }
+  }
+
+  private onExit(code: number): void {
+    this.endAll("exited", this.outOfMemory ? this.heapMessage() : `Its worker thread ended with code ${code}`);
+    clearInterval(this.watch);
+  }
+
+  private heapMessage(): string {
+    return `Its worker thread used up its heap of ${this.options.heapMb} MB`;
+  }
+
+  /** Blames the episode whose code was running; the others run again. Where that is unclear, each runs again alone. */
+  private endAll(kind: FailureKind, message: string): void {
+    this.ended = true;
+    const current = Atomics.load(this.marks, CURRENT);
+    const runs = [...this.active];
+    this.active.clear();
+    // The episode that asked for the last byte need not be the one that took the others.
+    const known = runs.length === 1 || (!this.outOfMemory && runs.some(([slot]) => slot === current));
+    for (const [slot, run] of runs) {
+      const guilty = known && (runs.length === 1 || slot === current);
+      run.settle(guilty ? failed(kind, message) : { kind: "interrupted", alone: !known });
+    }
+  }
+}
+
+function failed(kind: FailureKind, message: string): EpisodeOutcome {
+  return { kind: "failed", failure: { kind, message }, unrepeatable: [] };
+}

@@ -1,0 +1,172 @@
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import type { Task } from "../agent/task.js";
+import type { AjetConfig } from "../config/schema.js";
+import type { Engine } from "../native/engine.js";
+import { ConfigError } from "../native/errors.js";
+import { loadModel, type Model } from "../native/model.js";
+import type { Device } from "../native/types.js";
+import type { EpisodeExecutor } from "../rollout/episode.js";
+import { EpisodeRunner } from "../rollout/episode-runner.js";
+import { InProcessExecutor } from "../rollout/in-process-executor.js";
+import { findUserClass } from "../rollout/user-code.js";
+import { WorkerPool } from "../rollout/worker-pool.js";
+import type { RunningServer } from "../serve/contract.js";
+import { startServer } from "../serve/server.js";
+import { loadTextModel } from "../serve/text-model.js";
+import { readJsonlTasks } from "../tasks/jsonl-reader.js";
+import { createPythonSandbox, type PythonSandbox } from "../tools/python-sandbox.js";
+import type { EvaluationTasks } from "./evaluation.js";
+
+export interface SessionOptions {
+  config: AjetConfig;
+  /** Its folder is where relative paths are looked up, after the current folder. */
+  yamlFile: string;
+  /** Where bundled tutorials and models lie; looked up last. */
+  packageRoot: string;
+  /** Weights of this folder instead of `model.path` (a checkpoint). Texts still come from `model.path`. */
+  weightsFolder?: string;
+  /** The Python tool runs without isolation where none works. */
+  unsafeTools?: boolean;
+  /** User code on the main thread, without time limits. */
+  debug?: boolean;
+  /** What workflows and judges print, and what they throw after their episode's end. */
+  onUserOutput?: (text: string) => void;
+}
+
+/** Everything that runs episodes: the model, its server, the sandbox and the workers. */
+export class Session implements AsyncDisposable {
+  private constructor(
+    readonly model: Model,
+    readonly engine: Engine,
+    readonly server: RunningServer,
+    readonly sandbox: PythonSandbox,
+    readonly runner: EpisodeRunner,
+    /** The folder of `model.path`, with tokenizer and chat template. */
+    readonly modelFolder: string,
+    private readonly owned: Closers,
+  ) {}
+
+  static async open(options: SessionOptions): Promise<Session> {
+    const { config } = options;
+    const find = (path: string) => resolvePath(path, options);
+    const modelFolder = find(config.model.path);
+    const owned = new Closers();
+    try {
+      const sandbox = await createPythonSandbox({ unsafe: options.unsafeTools ?? false });
+      owned.defer(() => sandbox.dispose());
+      const place = { device: config.model.device as Device, threads: config.model.threads };
+      const model = owned.use(await loadModel(options.weightsFolder ?? modelFolder, place));
+      const { rollout } = config;
+      const engine = owned.use(
+        await model.createEngine({
+          maxSequences: rollout.max_num_seqs,
+          maxBatchTokens: rollout.max_batch_tokens,
+          kvBytes: rollout.kv_cache_mb * 2 ** 20,
+          ...(rollout.max_model_len > 0 ? { maxContext: rollout.max_model_len } : {}),
+        }),
+      );
+      const server = await startServer(await loadTextModel(modelFolder, model, engine));
+      owned.defer(() => server.stop());
+      const executor = createExecutor(options, sandbox);
+      owned.defer(() => executor.dispose());
+      await executor.start();
+      const runner = new EpisodeRunner({
+        server,
+        executor,
+        runSeed: config.trainer_common.seed,
+        maxParallel: options.debug ? config.debug.debug_max_parallel : rollout.max_env_worker,
+        timeoutMs: options.debug ? Number.POSITIVE_INFINITY : rollout.episode_timeout_s * 1000,
+        maxAttempts: rollout.max_attempts,
+      });
+      return new Session(model, engine, server, sandbox, runner, modelFolder, owned);
+    } catch (error) {
+      await owned.close();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.owned.close();
+  }
+}
+
+/** What to close, in reverse order of opening. (Node 20 has no AsyncDisposableStack.) */
+class Closers {
+  readonly #closers: (() => Promise<void>)[] = [];
+
+  use<T extends AsyncDisposable>(value: T): T {
+    this.defer(async () => value[Symbol.asyncDispose]());
+    return value;
+  }
+
+  defer(close: () => Promise<void>): void {
+    this.#closers.push(close);
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+}
+
+/** Threads for workflows and judges where the configuration leaves it open. */
+const MOST_WORKER_THREADS = 4;
+
+/** A thread that holds its event loop for so long is taken to hang. */
+const STALL_MS = 10_000;
+const WORKER_HEAP_MB = 512;
+
+function createExecutor(options: SessionOptions, sandbox: PythonSandbox): EpisodeExecutor {
+  const { config, yamlFile, debug } = options;
+  const { user_workflow, worker_threads, episode_timeout_s } = config.rollout;
+  const { judge_protocol } = config.task_judge;
+  const folder = dirname(yamlFile);
+  const common = {
+    workflow: findUserClass("rollout.user_workflow", user_workflow, folder),
+    judge: judge_protocol === null ? null : findUserClass("task_judge.judge_protocol", judge_protocol, folder),
+    config: config as unknown as Record<string, unknown>,
+    runPython: (code: string, timeoutMs?: number) => sandbox.run(code, timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+  if (debug) return new InProcessExecutor(common);
+  return new WorkerPool({
+    ...common,
+    threads: worker_threads || Math.min(availableParallelism(), MOST_WORKER_THREADS),
+    stallMs: Math.min(STALL_MS, episode_timeout_s * 1000),
+    heapMb: WORKER_HEAP_MB,
+    onOutput: (text) => options.onUserOutput?.(text),
+    onStray: (message) => options.onUserOutput?.(`${message}\n`),
+  });
+}
+
+/** The tasks of the training split. */
+export async function trainingTasks(options: SessionOptions): Promise<Task[]> {
+  return readSplit(options, "training", true);
+}
+
+/** The held-out tasks, cut to `data.validation_limit`. */
+export async function evaluationTasks(options: SessionOptions): Promise<EvaluationTasks> {
+  const limit = options.config.data.validation_limit;
+  const cut = (tasks: Task[]) => (limit > 0 ? tasks.slice(0, limit) : tasks);
+  return {
+    validation: cut(await readSplit(options, "validation", false)),
+    unseen: cut(await readSplit(options, "unseen", false)),
+  };
+}
+
+async function readSplit(options: SessionOptions, split: "training" | "validation" | "unseen", required: boolean): Promise<Task[]> {
+  const { task_reader } = options.config;
+  const { file_path } = task_reader[task_reader.type][split];
+  if (file_path) return readJsonlTasks(resolvePath(file_path, options));
+  if (required) throw new ConfigError(`\`task_reader.${task_reader.type}.${split}.file_path\` is missing: name a JSONL file`);
+  return [];
+}
+
+/** A path from the current folder, the YAML's folder or the package, whichever has it. */
+export function resolvePath(path: string, options: Pick<SessionOptions, "yamlFile" | "packageRoot">): string {
+  const roots = [process.cwd(), dirname(options.yamlFile), options.packageRoot];
+  const found = roots.map((root) => join(root, path)).find((candidate) => existsSync(candidate));
+  if (path.startsWith("/")) return path;
+  if (found === undefined) throw new ConfigError(`"${path}" does not exist (looked in ${roots.join(", ")})`);
+  return found;
+}

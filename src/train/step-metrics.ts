@@ -1,0 +1,123 @@
+import type { TrainStats } from "../native/types.js";
+import type { CallVerdict } from "../rollout/call-record.js";
+import type { EpisodeResult } from "../rollout/episode.js";
+import type { RunTotals } from "./run-state.js";
+
+/** One line of metrics.jsonl: flat keys, numbers. */
+export type StepMetrics = { step: number } & Record<string, number>;
+
+export interface StepOutcome {
+  step: number;
+  results: readonly EpisodeResult[];
+  /** Absent where no call was left to train on. */
+  stats: TrainStats | undefined;
+  verdicts: readonly CallVerdict[];
+  rolloutSeconds: number;
+  updateSeconds: number;
+}
+
+/** The metrics of one step, under AgentJet's names where they mean the same. */
+export function stepMetrics(outcome: StepOutcome): StepMetrics {
+  const { results, stats, verdicts } = outcome;
+  const kept = results.filter((result) => !result.error);
+  const rewards = kept.map((result) => result.reward);
+  const lengths = results.flatMap((result) => result.calls.map((call) => call.sampledIds.length));
+  const prompts = results.flatMap((result) => result.calls.map((call) => call.promptIds.length));
+  const generated = sum(lengths);
+  const stepSeconds = outcome.rolloutSeconds + outcome.updateSeconds;
+  const fates = (fate: CallVerdict["fate"]) => verdicts.filter((verdict) => verdict.fate === fate).length;
+  return {
+    step: outcome.step,
+    "critic/rewards/mean": mean(rewards),
+    "critic/rewards/max": Math.max(...rewards, Number.NEGATIVE_INFINITY),
+    "critic/rewards/min": Math.min(...rewards, Number.POSITIVE_INFINITY),
+    "critic/success_rate": mean(kept.map((result) => (result.isSuccess ? 1 : 0))),
+    "rollout/episodes": results.length,
+    "rollout/episodes_dropped": results.length - kept.length,
+    "rollout/calls_trained": fates("trained"),
+    "rollout/calls_merged": fates("merged"),
+    "rollout/calls_dropped": fates("dropped"),
+    "rollout/tokens_generated": generated,
+    "response_length/mean": mean(lengths),
+    "response_length/max": Math.max(0, ...lengths),
+    "response_length/min": lengths.length > 0 ? Math.min(...lengths) : 0,
+    "prompt_length/mean": mean(prompts),
+    "timing_s/rollout": outcome.rolloutSeconds,
+    "timing_s/update": outcome.updateSeconds,
+    "timing_s/step": stepSeconds,
+    "perf/tokens_per_second": generated / stepSeconds,
+    ...(stats ? updateMetrics(stats) : {}),
+    ...workflowMetrics(kept),
+  };
+}
+
+function updateMetrics(stats: TrainStats): Record<string, number> {
+  return {
+    "actor/loss": stats.loss,
+    "actor/pg_loss": stats.policyLoss,
+    "actor/kl_loss": stats.kl,
+    "actor/entropy": stats.entropy,
+    "actor/pg_clipfrac": stats.clipFraction,
+    "actor/ratio_max": stats.ratioMax,
+    "actor/grad_norm": stats.gradNorm,
+    "actor/lr": stats.learningRate,
+    "rollout/logprob_max_abs_diff": stats.logprobMaxAbsDiff,
+    "rollout/logprobs_compared": stats.logprobsCompared,
+    "train/tokens_trained": stats.tokensTrained,
+    "train/tokens_tree": stats.tokensTree,
+    "train/tokens_unshared": stats.tokensUnshared,
+    "train/rows": stats.rows,
+    "train/rows_left_out": stats.rowsLeftOut,
+    "train/micro_batches": stats.microBatches,
+    "train/weights_version": stats.version,
+  };
+}
+
+/** Means of the workflow's own numbers over the episodes that gave them. */
+function workflowMetrics(results: readonly EpisodeResult[]): Record<string, number> {
+  const values = new Map<string, number[]>();
+  for (const result of results) {
+    for (const [name, value] of Object.entries(result.logMetrics)) values.set(name, [...(values.get(name) ?? []), value]);
+  }
+  return Object.fromEntries([...values].map(([name, list]) => [`workflow/${name}`, mean(list)]));
+}
+
+/** Adds a step to the run's sums. */
+export function addToTotals(totals: RunTotals, outcome: StepOutcome): void {
+  const { results, stats, verdicts } = outcome;
+  totals.wall_seconds += outcome.rolloutSeconds + outcome.updateSeconds;
+  totals.episodes += results.length;
+  for (const result of results) {
+    totals.tokens_generated += sum(result.calls.map((call) => call.sampledIds.length));
+    if (result.error) {
+      totals.episodes_dropped++;
+      countReason(totals, `episode: ${result.error.kind}`);
+    }
+  }
+  for (const verdict of verdicts) {
+    if (verdict.fate === "trained") totals.calls_trained++;
+    else if (verdict.fate === "merged") totals.calls_merged++;
+    else if (verdict.fate === "dropped") {
+      totals.calls_dropped++;
+      countReason(totals, `call: ${verdict.reason}`);
+    }
+  }
+  if (stats) {
+    totals.logprob_max_abs_diff = Math.max(totals.logprob_max_abs_diff, stats.logprobMaxAbsDiff);
+    totals.logprobs_compared += stats.logprobsCompared;
+    totals.tokens_trained += stats.tokensTrained;
+    totals.tokens_trained_unshared += stats.tokensUnshared;
+  }
+}
+
+function countReason(totals: RunTotals, reason: string): void {
+  totals.drop_reasons[reason] = (totals.drop_reasons[reason] ?? 0) + 1;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function mean(values: readonly number[]): number {
+  return values.length > 0 ? sum(values) / values.length : 0;
+}

@@ -1,0 +1,1 @@
+export { Behaving as default, Behaving } from "./behaving.js";

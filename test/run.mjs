@@ -1,0 +1,60 @@
+/**
+ * `npm test`: the native tests, then the TypeScript tests. Ends with one line for both: `N passed, N failed`.
+ * Arguments are passed on to vitest (`npm test -- test/text`), which then runs alone.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const NATIVE_MODULES = ["base", "backend", "model", "infer", "train"];
+const selected = process.argv.slice(2);
+const totals = { passed: 0, failed: 0, skipped: 0 };
+
+if (selected.length === 0) runNativeTests();
+runVitest(selected);
+console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
+process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
+
+function runNativeTests() {
+  const build = join(ROOT, "build-tests");
+  const steps = [
+    ["cmake", "-S", ROOT, "-B", build, "-DAJET_WERROR=ON"],
+    ["cmake", "--build", build, "--parallel", String(availableParallelism())],
+  ];
+  for (const [program, ...args] of steps) {
+    const run = spawnSync(program, args, { encoding: "utf8", maxBuffer: 2 ** 28 });
+    if (run.status !== 0) {
+      console.log(run.stdout, run.stderr);
+      console.log("0 passed, 1 failed");
+      process.exit(1);
+    }
+  }
+  for (const module of NATIVE_MODULES) {
+    const run = spawnSync(join(build, "test/native", module, `ajet_test_${module}`), { encoding: "utf8", maxBuffer: 2 ** 28 });
+    console.log(run.stdout, run.stderr);
+    const counts = /^(\d+) passed, (\d+) failed$/m.exec(run.stdout ?? "");
+    totals.passed += Number(counts?.[1] ?? 0);
+    // A crash leaves no line, and counts.
+    totals.failed += counts ? Number(counts[2]) : 1;
+  }
+}
+
+function runVitest(filters) {
+  const folder = mkdtempSync(join(tmpdir(), "ajet-test-"));
+  const report = join(folder, "report.json");
+  const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
+  const args = [vitest, "run", "--config", "test/config/vitest.config.ts", "--reporter=default", "--reporter=json"];
+  const run = spawnSync(process.execPath, [...args, `--outputFile.json=${report}`, ...filters], { cwd: ROOT, stdio: "inherit" });
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numFailedTestSuites } = JSON.parse(readFileSync(report, "utf8"));
+    totals.passed += numPassedTests;
+    totals.skipped += numPendingTests;
+    totals.failed += numFailedTests > 0 ? numFailedTests : numFailedTestSuites > 0 || run.status !== 0 ? 1 : 0;
+  } catch {
+    totals.failed += 1;
+  }
+  rmSync(folder, { recursive: true });
+}
