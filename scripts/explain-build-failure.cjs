@@ -14,8 +14,10 @@ const oldCmake = cmakeNumber && Number(cmakeNumber[1]) * 100 + Number(cmakeNumbe
 
 const lines = ["", "ajet: the native addon was not built.", `  cmake:        ${cmake ?? "not found"}`];
 lines.push(`  C++ compiler: ${compiler ?? "not found"}`);
-if (!cmake || !compiler) lines.push("  -> apt-get install cmake g++ (or your system's packages of these names), then: npm rebuild ajet");
-else if (oldCmake) lines.push("  -> ajet needs CMake 3.25 or newer: https://cmake.org/download, then: npm rebuild ajet");
+if (!cmake || !compiler)
+  lines.push("  -> apt-get install cmake g++ (or your system's packages of these names), then: npm rebuild ajet");
+else if (oldCmake)
+  lines.push("  -> ajet needs CMake 3.25 or newer: https://cmake.org/download, then: npm rebuild ajet");
 else lines.push("  -> see the compiler's output above; ajet needs C++20: g++ 12 or clang 15, or newer (CXX picks one)");
 lines.push("  -> to install without the addon: npm install --ignore-scripts, and `npx ajet build` later", "");
 console.error(lines.join("\n"));

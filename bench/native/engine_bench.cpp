@@ -164,7 +164,8 @@ int main(int argc, char** argv) {
     }
     for (const std::string& name : options.models) {
       const auto model = open_model(name, options.threads);
-      for (const int32_t requests : options.requests) report(name, options, requests, measure(model, options, requests));
+      for (const int32_t requests : options.requests)
+        report(name, options, requests, measure(model, options, requests));
     }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

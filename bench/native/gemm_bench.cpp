@@ -96,13 +96,9 @@ void run(Backend& backend, const Options& options, const Shape& s, double peak) 
   const size_t weight_bytes = static_cast<size_t>(backend.weight_elements(s.n, s.k)) * sizeof(float);
   const Buffer w_data = backend.allocate(weight_bytes), dw_data = backend.allocate(weight_bytes);
   const Weight w{w_data.data(), DType::f32, s.n, s.k}, dw{dw_data.data(), DType::f32, s.n, s.k};
-  {
-    std::vector<float> row(static_cast<size_t>(s.k));
-    for (int64_t n = 0; n < s.n; ++n) {
-      for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>((n * 31 + static_cast<int64_t>(i) * 17) % 64) / 64;
-      backend.write_weight_rows(w, n, 1, row.data());
-    }
-  }
+  std::vector<float> row(static_cast<size_t>(s.k));
+  for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(uniform_double(3, i) - 0.5);
+  for (int64_t n = 0; n < s.n; ++n) backend.write_weight_rows(w, n, 1, row.data());
   const double times[3] = {
       seconds_a_call(options, [&] { backend.linear(matrix(y, s.m, s.n), matrix(x, s.m, s.k), w); }),
       seconds_a_call(options,
@@ -114,8 +110,8 @@ void run(Backend& backend, const Options& options, const Shape& s, double peak) 
   for (int i = 0; i < 3; ++i) {
     const double rate = gigaflop / times[i];
     if (options.json) {
-      std::printf("{\"op\": \"%s\", \"m\": %ld, \"k\": %ld, \"n\": %ld, \"seconds\": %.9g, \"gflops\": %.5g}\n", names[i],
-                  s.m, s.k, s.n, times[i], rate);
+      std::printf(R"({"op": "%s", "m": %ld, "k": %ld, "n": %ld, "seconds": %.9g, "gflops": %.5g})" "\n", names[i], s.m,
+                  s.k, s.n, times[i], rate);
     } else {
       std::printf("  %7.1f (%3.0f %%)", rate, 100 * rate / peak);
     }

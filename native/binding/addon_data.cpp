@@ -1,5 +1,6 @@
 #include "binding/addon_data.h"
 
+#include <exception>
 #include <utility>
 #include <variant>
 
@@ -68,14 +69,20 @@ void AddonData::call_js(Napi::Env env, Napi::Function, AddonData* self, void*) {
 }
 
 void AddonData::drain(Napi::Env env) {
+  std::exception_ptr first_error;  // a listener that throws must not keep the others from being settled
   for (Delivery& delivery : device_->take_deliveries()) {
     const Napi::HandleScope scope(env);
-    if (auto* settlement = std::get_if<Settlement>(&delivery)) {
-      settle(env, *settlement);
-    } else {
-      deliver_tokens(env, std::get<TokenBatch>(delivery));
+    try {
+      if (auto* settlement = std::get_if<Settlement>(&delivery)) {
+        settle(env, *settlement);
+      } else {
+        deliver_tokens(env, std::get<TokenBatch>(delivery));
+      }
+    } catch (const Napi::Error&) {
+      if (!first_error) first_error = std::current_exception();
     }
   }
+  if (first_error) std::rethrow_exception(first_error);
 }
 
 void AddonData::settle(Napi::Env env, Settlement& settlement) {

@@ -56,7 +56,6 @@ Napi::Object make_handle(Napi::Env env, std::shared_ptr<T> core) {
     throw Napi::Error::New(env);
   }
   Napi::MemoryManagement::AdjustExternalMemory(env, holder->external_bytes);
-  fprintf(stderr,"bytes %ld -> %ld\n",(long)holder->external_bytes,(long)Napi::MemoryManagement::AdjustExternalMemory(env,0));
   handle.TypeTag(&HandleTraits<T>::tag);
   return handle;
 }

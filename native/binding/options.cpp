@@ -27,7 +27,7 @@ std::string Range::text() const {
   return out.str();
 }
 
-Options::Options(const char* op, Napi::Value value) : op_(op), empty_(value.IsUndefined()) {
+Options::Options(const char* op, Napi::Value value) : op_(op), env_(value.Env()), empty_(value.IsUndefined()) {
   if (empty_) return;
   if (!value.IsObject() || value.IsArray() || value.IsTypedArray() || value.IsFunction()) {
     fail(ErrorCode::invalid_argument, std::string("[") + op_ + "] Expected an options object but received " +
@@ -40,7 +40,7 @@ bool Options::given(const char* name) const { return !empty_ && !object_.Get(nam
 
 Napi::Value Options::value(const char* name) {
   read_.emplace_back(name);
-  return empty_ ? Napi::Value() : object_.Get(name);
+  return empty_ ? env_.Undefined() : object_.Get(name);
 }
 
 void Options::mismatch(const char* name, const std::string& expected) const {

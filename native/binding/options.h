@@ -55,6 +55,7 @@ class Options {
   double checked_number(const char* name, const Range& range, bool whole) const;
 
   const char* op_;
+  Napi::Env env_;
   Napi::Object object_;
   bool empty_;
   std::vector<std::string> read_;

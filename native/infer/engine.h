@@ -16,7 +16,7 @@ struct EngineConfig {
   int64_t kv_bytes = 512LL << 20;  // budget of the cache where kv_blocks is 0
   int32_t max_sequences = 64;      // choices decoded together
   int32_t max_batch_tokens = 512;  // rows of one forward pass, prefill chunks included
-  int32_t max_context = 0;         // prompt + completion; 0: the model's max_position_embeddings, or what the cache holds
+  int32_t max_context = 0;         // prompt + completion; 0: what the model's positions and the cache both hold
 };
 
 struct EngineStats {

@@ -3,8 +3,10 @@
 namespace ajet {
 
 void PagedBatch::build(std::span<const ScheduledRun> runs) {
-  for (auto* list : {&tokens_, &positions_, &row_offsets_, &start_positions_, &block_offsets_, &block_table_, &due_rows_})
+  for (auto* list :
+       {&tokens_, &positions_, &row_offsets_, &start_positions_, &block_offsets_, &block_table_, &due_rows_}) {
     list->clear();
+  }
   due_sequences_.clear();
   row_offsets_.push_back(0);
   block_offsets_.push_back(0);

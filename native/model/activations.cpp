@@ -57,6 +57,7 @@ void carve(Carver& carver, Activations::Data& data, const ModelConfig& config, i
 }  // namespace
 
 void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int64_t token_count, bool keep) {
+  filled = false;
   Carver counter(nullptr);
   carve(counter, *this, config, token_count, keep);
   const size_t bytes = static_cast<size_t>(counter.used()) * sizeof(float);
@@ -67,7 +68,6 @@ void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int
   Carver carver(buffer_.f32());
   carve(carver, *this, config, token_count, keep);
   tokens = token_count;
-  filled = false;
 }
 
 Activations::Activations() : data(std::make_unique<Data>()) {}

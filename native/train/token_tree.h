@@ -67,8 +67,9 @@ struct TreePart {
   TreeLayout layout() const;
 };
 
-// Parts of at most max_tokens rows (recomputed ones included), cut at branches and inside nodes. A single path longer
-// than max_tokens is a part of its own.
+// Parts of at most max_tokens rows (recomputed ones included), cut at branches so that as few tokens as possible are
+// computed again. A single path longer than max_tokens is a part of its own: cut within it, the later piece would
+// contain the earlier one. Tokens that no entry needs (a timeline's last one) are in no part.
 std::vector<TreePart> cut_tree(const TokenTree& tree, int64_t max_tokens);
 
 }  // namespace ajet

@@ -18,7 +18,7 @@ const program = new Command("ajet")
   .description("Trains the language model behind an agent with GRPO. `ajet train` runs the bundled tutorial.")
   .version(packageVersion())
   .showHelpAfterError("(add --help for the options)")
-  .configureHelp({ showGlobalOptions: true })
+  .enablePositionalOptions()
   .exitOverride();
 
 for (const add of [addTrain, addEval, addServe, addChat, addSft, addBench, addDoctor, addBuild, addProblems]) add(program);

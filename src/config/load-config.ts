@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { load, YAMLException } from "js-yaml";
 import { z } from "zod";
 import { ConfigError } from "../native/errors.js";
-import { nearest } from "./nearest.js";
+import { nearest } from "../text/nearest.js";
 import { applyOverrides, type YamlTree } from "./overrides.js";
 import { type AjetConfig, ajetSchema, KEYS_WITHOUT_EFFECT } from "./schema.js";
 

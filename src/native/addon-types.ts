@@ -1,7 +1,11 @@
 /** The whole surface of the addon, function by function, as native/binding/addon.cpp exports it. */
 import type {
+  AdvantageOptions,
+  Advantages,
   EngineOptions,
   EngineStats,
+  GrpoLoss,
+  GrpoLossInputs,
   LoadOptions,
   LossOptions,
   LossPreset,
@@ -81,33 +85,6 @@ export interface NativeBatch {
 /** 0 trained, 1 merged. */
 export type NativeTrainStats = Omit<TrainStats, "fates"> & { fates: Uint8Array };
 
-export interface NativeAdvantageOptions {
-  advantageScale?: "none" | "group" | "batch";
-  stdDdof?: 0 | 1;
-  stdEpsilon?: number;
-  dropEqualGroups?: boolean;
-}
-
-export interface NativeLossInputs {
-  logprobs: Float32Array;
-  oldLogprobs?: Float32Array | undefined;
-  refLogprobs?: Float32Array | undefined;
-  entropies?: Float32Array | undefined;
-  advantages?: Float64Array | undefined;
-  rows: Int32Array;
-}
-
-export interface NativeLoss {
-  loss: number;
-  policyLoss: number;
-  kl: number;
-  clipped: number;
-  ratioMax: number;
-  weights: Float64Array;
-  dLogprobs: Float32Array;
-  dEntropies: Float32Array;
-}
-
 export interface NativeLossMask {
   /** [rows + 1], into tokens and mask. */
   offsets: Int32Array;
@@ -119,14 +96,11 @@ export interface NativeLossMask {
   fates: Uint8Array;
 }
 
-export type NativeLoadOptions = LoadOptions & { isa?: string };
-export type NativeSamplingOptions = SamplingOptions;
-
 export interface NativeAddon {
   info(): NativeInfo;
 
-  loadModel(dir: string, options: NativeLoadOptions): Promise<ModelHandle>;
-  createModel(configJson: string, seed: bigint, options: NativeLoadOptions): Promise<ModelHandle>;
+  loadModel(dir: string, options: LoadOptions): Promise<ModelHandle>;
+  createModel(configJson: string, seed: bigint, options: LoadOptions): Promise<ModelHandle>;
   modelShape(model: ModelHandle): NativeModelShape;
   modelVersion(model: ModelHandle): number;
   modelWeightNames(model: ModelHandle): string[];
@@ -141,7 +115,7 @@ export interface NativeAddon {
     engine: EngineHandle,
     request: number,
     promptIds: Int32Array,
-    options: NativeSamplingOptions,
+    options: SamplingOptions,
     streaming: boolean,
   ): Promise<NativeCompletions>;
   /** Ends the request's choices; its promise resolves with what there is. */
@@ -166,12 +140,8 @@ export interface NativeAddon {
   trainerLoadState(trainer: TrainerHandle, dir: string): Promise<void>;
   trainerDispose(trainer: TrainerHandle): Promise<void>;
 
-  computeAdvantages(
-    rewards: Float64Array,
-    groups: Int32Array,
-    options: NativeAdvantageOptions,
-  ): { advantages: Float64Array; kept: Uint8Array };
-  grpoLoss(inputs: NativeLossInputs, options: Partial<LossOptions>): NativeLoss;
+  computeAdvantages(rewards: Float64Array, groups: Int32Array, options: AdvantageOptions): Advantages;
+  grpoLoss(inputs: GrpoLossInputs, options: Partial<LossOptions>): GrpoLoss;
   lossMask(calls: NativeCalls): NativeLossMask;
   lossPresets(): Record<LossPreset, LossPresetChoices>;
 }

@@ -1,7 +1,7 @@
+import { throwIfAborted, untilAborted } from "./abort.js";
 import { nativeAddon } from "./addon.js";
 import type { EngineHandle, ModelHandle, NativeTokenEvents } from "./addon-types.js";
 import { decodeCompletions, decodeTokenEvents } from "./completions.js";
-import { AbortError } from "./errors.js";
 import type { Model } from "./model.js";
 import { nativeCall, nativeCallSync, toInt32 } from "./native-call.js";
 import type { Completion, EngineOptions, EngineStats, SamplingOptions, TokenEvent } from "./types.js";
@@ -48,23 +48,18 @@ export class Engine implements AsyncDisposable {
     const { signal, onTokens, keepPartial, ...sampling } = options;
     return nativeCall(this.generate, async () => {
       if (!keepPartial) throwIfAborted(signal);
-      let listenerError: unknown;
-      const request = this.#submit(
-        promptIds,
-        sampling,
-        onTokens === undefined
-          ? undefined
-          : (events) => {
-              try {
-                onTokens(events);
-              } catch (error) {
-                listenerError = error ?? new Error("onTokens threw nothing");
-                this.#cancel(request.id);
-              }
-            },
-      );
-      const completions = await this.#untilAborted(request, signal, keepPartial ?? false);
-      if (listenerError !== undefined) throw listenerError;
+      let thrown: { error: unknown } | undefined;
+      const listen: TokenListener = (events) => {
+        try {
+          onTokens?.(events);
+        } catch (error) {
+          thrown = { error };
+          cancel();
+        }
+      };
+      const { work, cancel } = this.#submit(promptIds, sampling, onTokens && listen);
+      const completions = await untilAborted(work, signal, cancel, keepPartial);
+      if (thrown) throw thrown.error;
       return completions;
     });
   }
@@ -75,28 +70,36 @@ export class Engine implements AsyncDisposable {
     options: StreamOptions,
   ): AsyncGenerator<TokenEvent, void, undefined> {
     const { signal, ...sampling } = options;
-    throwIfAborted(signal);
     const queue: TokenEvent[] = [];
-    let ended = false;
     let wake = (): void => {};
-    const request = this.#submit(promptIds, sampling, (events) => {
-      queue.push(...events);
-      wake();
-    });
-    const done = nativeCall(this.stream, () => this.#untilAborted(request, signal, false)).finally(() => {
+    let ended = false;
+    let cancel = (): void => {};
+    const done = nativeCall(this.stream, async () => {
+      throwIfAborted(signal);
+      const request = this.#submit(promptIds, sampling, (events) => {
+        queue.push(...events);
+        wake();
+      });
+      cancel = request.cancel;
+      await untilAborted(request.work, signal, cancel);
+    }).finally(() => {
       ended = true;
       wake();
     });
-    done.catch(() => {}); // awaited below, unless the consumer left the loop
+    done.catch(() => {}); // awaited below, unless the consumer leaves the loop
     try {
       while (!ended || queue.length > 0) {
         const event = queue.shift();
         if (event !== undefined) yield event;
-        else await new Promise<void>((resolve) => (wake = resolve));
+        else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
       }
       await done;
     } finally {
-      if (!ended) this.#cancel(request.id);
+      if (!ended) cancel();
     }
   }
 
@@ -127,61 +130,23 @@ export class Engine implements AsyncDisposable {
   #submit(promptIds: Int32Array | readonly number[], options: SamplingOptions, listener: TokenListener | undefined) {
     const id = ++this.#lastRequest;
     const prompt = toInt32("generate", "promptIds", promptIds);
-    if (listener !== undefined) this.#listeners.set(id, listener);
-    const completions = nativeAddonGenerate(this.#handle, id, prompt, options, listener !== undefined).finally(() =>
-      this.#listeners.delete(id),
-    );
-    return { id, completions };
+    if (listener) this.#listeners.set(id, listener);
+    const work = (async () => {
+      try {
+        const native = await nativeAddon().engineGenerate(this.#handle, id, prompt, options, listener !== undefined);
+        return decodeCompletions(native);
+      } finally {
+        this.#listeners.delete(id);
+      }
+    })();
+    const cancel = (): void => {
+      this.#listeners.delete(id);
+      nativeAddon().engineCancel(this.#handle, id);
+    };
+    return { work, cancel };
   }
-
-  #cancel(request: number): void {
-    this.#listeners.delete(request);
-    nativeAddon().engineCancel(this.#handle, request);
-  }
-
-  /** The request's end, or AbortError as soon as the signal aborts. */
-  async #untilAborted(
-    request: { id: number; completions: Promise<Completion[]> },
-    signal: AbortSignal | undefined,
-    keepPartial: boolean,
-  ): Promise<Completion[]> {
-    if (signal === undefined) return request.completions;
-    let onAbort = (): void => {};
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => {
-        this.#cancel(request.id);
-        if (!keepPartial) reject(abortError(signal));
-      };
-    });
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await Promise.race([request.completions, aborted]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-      request.completions.catch(() => {}); // after an abort nobody waits for it
-    }
-  }
-}
-
-async function nativeAddonGenerate(
-  handle: EngineHandle,
-  id: number,
-  prompt: Int32Array,
-  options: SamplingOptions,
-  streaming: boolean,
-): Promise<Completion[]> {
-  return decodeCompletions(await nativeAddon().engineGenerate(handle, id, prompt, options, streaming));
 }
 
 function dispatch(listeners: Map<number, TokenListener>, native: NativeTokenEvents): void {
   for (const [request, events] of decodeTokenEvents(native)) listeners.get(request)?.(events);
-}
-
-function abortError(signal: AbortSignal): AbortError {
-  return new AbortError("The request was aborted", { cause: signal.reason });
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw abortError(signal);
 }

@@ -2,17 +2,16 @@ import { nativeAddon } from "./addon.js";
 import { flattenCalls, type TreeCall } from "./call-arrays.js";
 import { nativeCallSync, toInt32 } from "./native-call.js";
 import { CALL_FATES } from "./trainer.js";
-import type { CallFate, LossOptions, LossPreset, LossPresetChoices } from "./types.js";
-
-/** How advantages are computed; defaults are those of the preset `ajet`. */
-export type AdvantageOptions = Pick<LossOptions, "advantageScale" | "stdDdof" | "stdEpsilon" | "dropEqualGroups">;
-
-export interface Advantages {
-  /** Per episode. */
-  advantages: Float64Array;
-  /** 0: left out of the loss and of every denominator. */
-  kept: Uint8Array;
-}
+import type {
+  AdvantageOptions,
+  Advantages,
+  CallFate,
+  GrpoLoss,
+  GrpoLossInputs,
+  LossOptions,
+  LossPreset,
+  LossPresetChoices,
+} from "./types.js";
 
 /** Advantages of episodes within their groups; each episode counts once. */
 export function computeAdvantages(
@@ -27,37 +26,6 @@ export function computeAdvantages(
       options,
     ),
   );
-}
-
-/** One array element a trained token. */
-export interface GrpoLossInputs {
-  /** Under the policy as it is. */
-  logprobs: Float32Array;
-  /** As recorded while sampling; not needed by `sft`. */
-  oldLogprobs?: Float32Array;
-  /** Under the frozen reference; needed with KL. */
-  refLogprobs?: Float32Array;
-  /** Needed with `entropyCoef`. */
-  entropies?: Float32Array;
-  /** Of the token's episode; not needed by `sft`. */
-  advantages?: Float64Array;
-  /** The row (merged timeline) that the token belongs to, numbered from 0. */
-  rows: Int32Array;
-}
-
-export interface GrpoLoss {
-  loss: number;
-  policyLoss: number;
-  kl: number;
-  /** Weighted share of the tokens whose gradient the clip stopped. */
-  clipped: number;
-  ratioMax: number;
-  /** Of each token in the loss, by the aggregation. */
-  weights: Float64Array;
-  /** d loss / d log-prob. */
-  dLogprobs: Float32Array;
-  /** d loss / d entropy; empty without `entropyCoef`. */
-  dEntropies: Float32Array;
 }
 
 /** The policy loss of a whole step and its gradient, as the trainer computes them. */

@@ -7,6 +7,8 @@ export interface LoadOptions {
   device?: Device;
   /** Worker threads of the CPU backend, 1 to 256; 0 (default) is one per core. */
   threads?: number;
+  /** Instruction set of the CPU backend; default the best that the machine has. */
+  isa?: "avx512" | "avx2" | "portable";
 }
 
 /** The shape of a model, as in its `config.json`. */
@@ -147,6 +149,47 @@ export interface LossOptions {
 
 /** Every choice that a loss preset makes, under the names of {@link LossOptions}. */
 export type LossPresetChoices = Required<Omit<LossOptions, "preset">> & { kind: "clipped" | "cispo" | "cross_entropy" };
+
+/** How advantages are computed; defaults are those of the preset `ajet`. */
+export type AdvantageOptions = Pick<LossOptions, "advantageScale" | "stdDdof" | "stdEpsilon" | "dropEqualGroups">;
+
+export interface Advantages {
+  /** Per episode. */
+  advantages: Float64Array;
+  /** 0: left out of the loss and of every denominator. */
+  kept: Uint8Array;
+}
+
+/** One array element a trained token. */
+export interface GrpoLossInputs {
+  /** Under the policy as it is. */
+  logprobs: Float32Array;
+  /** As recorded while sampling; not needed by `sft`. */
+  oldLogprobs?: Float32Array;
+  /** Under the frozen reference; needed with KL. */
+  refLogprobs?: Float32Array;
+  /** Needed with `entropyCoef`. */
+  entropies?: Float32Array;
+  /** Of the token's episode; not needed by `sft`. */
+  advantages?: Float64Array;
+  /** The row (merged timeline) that the token belongs to, numbered from 0. */
+  rows: Int32Array;
+}
+
+export interface GrpoLoss {
+  loss: number;
+  policyLoss: number;
+  kl: number;
+  /** Weighted share of the tokens whose gradient the clip stopped. */
+  clipped: number;
+  ratioMax: number;
+  /** Of each token in the loss, by the aggregation. */
+  weights: Float64Array;
+  /** d loss / d log-prob. */
+  dLogprobs: Float32Array;
+  /** d loss / d entropy; empty without `entropyCoef`. */
+  dEntropies: Float32Array;
+}
 
 /** One call choice: the ids sent and the ids sampled after them. */
 export interface TrainCall {

@@ -7,16 +7,9 @@ import type { PythonResult } from "../agent/tools.js";
 import type { Workflow } from "../agent/workflow.js";
 import { EpisodeTuner } from "./episode-tuner.js";
 import { describeThrown, EpisodeError, failureOf, runWorkflow, type UserClasses } from "./run-workflow.js";
+import { BEAT_MS, ThreadMarks } from "./thread-marks.js";
 import { loadUserClass } from "./user-code.js";
-import {
-  BEAT,
-  BEAT_MS,
-  CURRENT,
-  type FromWorker,
-  HEAP_MB,
-  type ToWorker,
-  type WorkerSetup,
-} from "./worker-protocol.js";
+import type { FromWorker, ToWorker, WorkerSetup } from "./worker-protocol.js";
 
 interface RunningEpisode {
   slot: number;
@@ -27,8 +20,8 @@ interface RunningEpisode {
 // As it was before any user code.
 const { AbortController } = globalThis;
 // A port of our own, not `parentPort`, which user code could close.
-const { port, shared, workflow, judge, config } = workerData as WorkerSetup;
-const marks = new Int32Array(shared);
+const { port, workflow, judge, config, ...setup } = workerData as WorkerSetup;
+const marks = new ThreadMarks(setup.marks);
 const running = new Map<number, RunningEpisode>();
 const pythonCalls = new Map<number, { resolve(result: PythonResult): void; reject(error: Error): void }>();
 const context = new AsyncLocalStorage<RunningEpisode>();
@@ -36,14 +29,11 @@ let nextPythonCall = 1;
 
 const send = (message: FromWorker) => port.postMessage(message);
 
-setInterval(() => {
-  Atomics.add(marks, BEAT, 1);
-  Atomics.store(marks, HEAP_MB, getHeapStatistics().used_heap_size / 2 ** 20);
-}, BEAT_MS);
+setInterval(() => marks.beat(getHeapStatistics().used_heap_size / 2 ** 20), BEAT_MS);
 // So that the pool knows whose code it is that does not give the thread back.
 createHook({
-  before: () => Atomics.store(marks, CURRENT, context.getStore()?.slot ?? 0),
-  after: () => Atomics.store(marks, CURRENT, 0),
+  before: () => marks.enter(context.getStore()?.slot ?? 0),
+  after: () => marks.enter(0),
 }).enable();
 
 function guardProcess(): void {
@@ -86,7 +76,7 @@ async function runEpisode(classes: UserClasses, message: ToWorker & { type: "run
   const tuner = new EpisodeTuner(config, { baseUrl, apiKey }, runPython, controller.signal);
   const episode = running.get(slot) as RunningEpisode;
   const work = context.run(episode, () => {
-    Atomics.store(marks, CURRENT, slot);
+    marks.enter(slot);
     return runWorkflow(classes, workflowTask, tuner, controller.signal);
   });
   const { unrepeatable } = tuner;

@@ -7,23 +7,13 @@ import type { UserClass } from "./user-code.js";
 /** What a worker thread starts with. */
 export interface WorkerSetup {
   port: MessagePort;
-  /** Three int32: see {@link BEAT}, {@link CURRENT} and {@link HEAP_MB}. */
-  shared: SharedArrayBuffer;
+  /** Of the thread's `ThreadMarks`. */
+  marks: SharedArrayBuffer;
   workflow: UserClass;
   judge: UserClass | null;
   /** The run's configuration, for `tuner.config`. */
   config: Record<string, unknown>;
 }
-
-/** Index into the shared memory: counts up while the thread's event loop turns. */
-export const BEAT = 0;
-/** Index into the shared memory: the slot whose code is running now, 0 for none. */
-export const CURRENT = 1;
-/** Index into the shared memory: heap in use at the last beat. */
-export const HEAP_MB = 2;
-
-/** How often a worker counts up. */
-export const BEAT_MS = 100;
 
 /** From the pool. A slot is the number of a run of an episode, from 1. */
 export type ToWorker =

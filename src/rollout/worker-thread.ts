@@ -1,18 +1,12 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { PythonResult } from "../agent/tools.js";
 import { ConfigError } from "../native/errors.js";
 import type { EpisodeJob, EpisodeOutcome, FailureKind } from "./episode.js";
+import { BeatWatch, ThreadMarks } from "./thread-marks.js";
 import type { UserClass } from "./user-code.js";
 import { workerEntry } from "./worker-entry.js";
-import {
-  BEAT,
-  BEAT_MS,
-  CURRENT,
-  type FromWorker,
-  HEAP_MB,
-  type ToWorker,
-  type WorkerSetup,
-} from "./worker-protocol.js";
+import type { FromWorker, ToWorker, WorkerSetup } from "./worker-protocol.js";
 
 /** What every thread of a pool gets, and whom it tells what. */
 export interface WorkerThreadOptions {
@@ -34,6 +28,8 @@ const START_MS = 120_000;
 /** Time between an abort and giving the episode up. */
 const GRACE_MS = 1000;
 
+/** Time for a thread to end. */
+const END_MS = 3000;
 /** Share of the heap's limit from which a stall is the heap's. */
 const FULL_HEAP = 0.7;
 
@@ -45,11 +41,13 @@ interface ActiveRun {
 export class WorkerThread {
   private readonly worker: Worker;
   private readonly port: MessagePort;
-  private readonly marks = new Int32Array(new SharedArrayBuffer(12));
+  private readonly marks = new ThreadMarks();
+  private readonly beat = new BeatWatch(this.marks);
   private readonly active = new Map<number, ActiveRun>();
   private nextSlot = 1;
   private ended = false;
   private outOfMemory = false;
+  private problem = "";
   private watch: NodeJS.Timeout | undefined;
   /** Episodes that were given up and may still run in here. */
   private abandoned = 0;
@@ -63,7 +61,7 @@ export class WorkerThread {
       await thread.terminate();
       throw error;
     }
-    thread.watch = setInterval(() => thread.checkBeat(), BEAT_MS * 2).unref();
+    thread.watch = setInterval(() => thread.checkBeat(), BeatWatch.INTERVAL_MS).unref();
     return thread;
   }
 
@@ -72,7 +70,7 @@ export class WorkerThread {
     this.port = port1;
     const setup: WorkerSetup = {
       port: port2,
-      shared: this.marks.buffer as SharedArrayBuffer,
+      marks: this.marks.buffer,
       workflow: options.workflow,
       judge: options.judge,
       config: options.config,
@@ -89,13 +87,10 @@ export class WorkerThread {
     }
     this.port.on("message", (message: FromWorker) => this.receive(message));
     this.worker.on("error", (error: NodeJS.ErrnoException) => {
+      this.problem = error.message;
       this.outOfMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY";
     });
     this.worker.on("exit", (code) => this.onExit(code));
-  }
-
-  get load(): number {
-    return this.active.size;
   }
 
   /** Takes further episodes. */
@@ -113,7 +108,9 @@ export class WorkerThread {
         this.post({ type: "abort", slot, message });
         givingUp = setTimeout(() => {
           this.abandoned++;
-          this.settle(slot, failed("timeout", `${message}; it did not stop`));
+          const isHeldUp = this.beat.silentMs > 0 && this.marks.current !== slot; // by another episode that loops
+          const outcome = failed("timeout", `${message}; it did not stop`);
+          this.settle(slot, isHeldUp ? { kind: "interrupted", alone: false } : outcome);
         }, GRACE_MS);
       };
       this.active.set(slot, {
@@ -132,7 +129,8 @@ export class WorkerThread {
 
   async terminate(): Promise<void> {
     clearInterval(this.watch);
-    await this.worker.terminate();
+    this.worker.unref(); // user code that sits in a synchronous system call outlives the wait below
+    await Promise.race([this.worker.terminate(), sleep(END_MS, undefined, { ref: false })]);
     this.port.close();
   }
 
@@ -186,26 +184,19 @@ export class WorkerThread {
     if (this.abandoned > 0 && this.active.size === 0) void this.terminate();
   }
 
-  private lastBeat = 0;
-  private beatsMissed = 0;
-
-  /** Counts checks, not time: a machine that was asleep must not look like a loop. */
   private checkBeat(): void {
-    const beat = Atomics.load(this.marks, BEAT);
-    if (beat !== this.lastBeat || this.active.size === 0) {
-      this.lastBeat = beat;
-      this.beatsMissed = 0;
-    } else if (++this.beatsMissed * BEAT_MS * 2 >= this.options.stallMs) {
-      // A full heap stalls the thread with collections, whoever's turn it is.
-      this.outOfMemory ||= Atomics.load(this.marks, HEAP_MB) > this.options.heapMb * FULL_HEAP;
-      if (this.outOfMemory) this.endAll("exited", this.heapMessage());
-      else this.endAll("stalled", `It did not give its thread back for ${this.options.stallMs / 1000} s`);
-      void this.terminate();
-    }
+    this.beat.check();
+    if (this.active.size === 0 || this.beat.silentMs < this.options.stallMs) return;
+    // A full heap stalls the thread with collections, whoever's turn it is.
+    this.outOfMemory ||= this.marks.heapMb > this.options.heapMb * FULL_HEAP;
+    if (this.outOfMemory) this.endAll("exited", this.heapMessage());
+    else this.endAll("stalled", `It did not give its thread back for ${this.options.stallMs / 1000} s`);
+    void this.terminate();
   }
 
   private onExit(code: number): void {
-    this.endAll("exited", this.outOfMemory ? this.heapMessage() : `Its worker thread ended with code ${code}`);
+    const message = `Its worker thread ended with code ${code}${this.problem && `: ${this.problem}`}`;
+    this.endAll("exited", this.outOfMemory ? this.heapMessage() : message);
     clearInterval(this.watch);
   }
 
@@ -216,7 +207,7 @@ export class WorkerThread {
   /** Blames the episode whose code was running; the others run again. Where that is unclear, each runs again alone. */
   private endAll(kind: FailureKind, message: string): void {
     this.ended = true;
-    const current = Atomics.load(this.marks, CURRENT);
+    const { current } = this.marks;
     const runs = [...this.active];
     this.active.clear();
     // The episode that asked for the last byte need not be the one that took the others.

@@ -1,5 +1,5 @@
-import { nearest } from "../config/nearest.js";
 import { isJsonObject, type JsonObject } from "../text/json-file.js";
+import { nearest } from "../text/nearest.js";
 import { invalidField, unexpectedField } from "./api-error.js";
 import { type ConversationMessage, readMessages } from "./chat-messages.js";
 import type { ServeSession } from "./contract.js";

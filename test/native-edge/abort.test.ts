@@ -31,7 +31,9 @@ describe("abort", () => {
   it("does not start with an aborted signal", async () => {
     const before = engine.stats().promptTokens;
     await expect(engine.generate([1], { ...LONG, signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortError);
-    await expect(engine.stream([1], { ...LONG, signal: AbortSignal.abort() }).next()).rejects.toBeInstanceOf(AbortError);
+    await expect(engine.stream([1], { ...LONG, signal: AbortSignal.abort() }).next()).rejects.toBeInstanceOf(
+      AbortError,
+    );
     await engine.resetPrefixCache();
     expect(engine.stats().promptTokens).toBe(before);
   });
@@ -57,7 +59,12 @@ describe("abort", () => {
     const [nothing] = await engine.generate([1], { ...LONG, signal, keepPartial: true });
     expect(nothing).toMatchObject({ finishReason: "cancelled", tokens: new Int32Array(0) });
     const late = new AbortController();
-    const [whole] = await engine.generate([1], { maxTokens: 40, temperature: 0, signal: late.signal, keepPartial: true });
+    const [whole] = await engine.generate([1], {
+      maxTokens: 40,
+      temperature: 0,
+      signal: late.signal,
+      keepPartial: true,
+    });
     late.abort();
     expect(whole).toEqual(greedy);
   });

@@ -14,13 +14,22 @@ beforeAll(async () => {
 afterAll(() => model.dispose());
 
 const plain = (completions: Completion[]) =>
-  completions.map(({ tokens, logprobs, finishReason }) => ({ tokens: [...tokens], logprobs: [...logprobs], finishReason }));
+  completions.map(({ tokens, logprobs, finishReason }) => ({
+    tokens: [...tokens],
+    logprobs: [...logprobs],
+    finishReason,
+  }));
 
 describe("generate", () => {
   it("gives the same bits alone and under load", async () => {
     const requests = Array.from({ length: 24 }, (_, i) => ({
       prompt: [1, 2, 3, ...Array.from({ length: i }, (_, j) => (7 * i + j) % 96)],
-      options: { maxTokens: 8 + (i % 5) * 7, seed: BigInt(i), choices: 1 + (i % 3), temperature: i % 4 === 0 ? 0 : 0.8 },
+      options: {
+        maxTokens: 8 + (i % 5) * 7,
+        seed: BigInt(i),
+        choices: 1 + (i % 3),
+        temperature: i % 4 === 0 ? 0 : 0.8,
+      },
     }));
     const together = await Promise.all(requests.map(({ prompt, options }) => engine.generate(prompt, options)));
     await engine.resetPrefixCache();

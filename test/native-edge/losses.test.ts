@@ -81,7 +81,10 @@ describe("grpoLoss", () => {
           moved[name][i] = (moved[name][i] as number) + by;
           return [grpoLoss(moved, options).loss, moved[name][i] as number] as const;
         };
-        for (const [name, derivative] of [["logprobs", dLogprobs], ["entropies", dEntropies]] as const) {
+        for (const [name, derivative] of [
+          ["logprobs", dLogprobs],
+          ["entropies", dEntropies],
+        ] as const) {
           const [[high, x1], [low, x0]] = [shifted(name, h), shifted(name, -h)];
           // CISPO stops the gradient of its weight: there the difference quotient is another function.
           if (preset === "cispo" && name === "logprobs") continue;

@@ -44,7 +44,9 @@ describe("streaming", () => {
       expect(completion?.finishReason).toBe("cancelled");
       expect(streamed).toEqual([...(completion?.tokens.slice(0, streamed.length) ?? [])]);
     }
-    expect(seen[0].map((event) => event.token)).not.toEqual(seen[1].slice(0, seen[0].length).map((event) => event.token));
+    expect(seen[0].map((event) => event.token)).not.toEqual(
+      seen[1].slice(0, seen[0].length).map((event) => event.token),
+    );
   });
 
   it("cancels the request and frees its blocks when the consumer leaves the loop", async () => {

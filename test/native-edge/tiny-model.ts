@@ -1,5 +1,5 @@
-import { createModel, type Model, type ModelConfigJson } from "../../src/native/model.js";
 import type { Engine } from "../../src/native/engine.js";
+import { createModel, type Model, type ModelConfigJson } from "../../src/native/model.js";
 import type { TrainBatch, TrainCall } from "../../src/native/types.js";
 
 /** Small enough that a token costs microseconds; a context long enough that a request can be caught in flight. */
@@ -23,7 +23,12 @@ export function tinyModel(seed = 1n, config: Partial<ModelConfigJson> = {}): Pro
 }
 
 /** Samples `repeat` episodes of each prompt, rewarded by the parity of their tokens, as an on-policy batch. */
-export async function sampleBatch(engine: Engine, prompts: number[][], repeat: number, tokens: number): Promise<TrainBatch> {
+export async function sampleBatch(
+  engine: Engine,
+  prompts: number[][],
+  repeat: number,
+  tokens: number,
+): Promise<TrainBatch> {
   const completions = await Promise.all(
     prompts.map((prompt, i) => engine.generate(prompt, { maxTokens: tokens, choices: repeat, seed: BigInt(i + 1) })),
   );

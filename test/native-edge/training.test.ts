@@ -107,7 +107,8 @@ describe("trainer", () => {
     expect(second.stepsDone()).toBe(1);
     const again = await second.step(batch, LOSS);
     expect(again).toMatchObject({ gradNorm: stats.gradNorm, loss: stats.loss, learningRate: stats.learningRate });
-    for (const name of model.weightNames()) expect(await resumed.readWeight(name)).toEqual(await model.readWeight(name));
+    for (const name of model.weightNames())
+      expect(await resumed.readWeight(name)).toEqual(await model.readWeight(name));
     await using fresh = await createModelFromConfig(join(checkpoint, "config.json"), 1n);
     expect(fresh.shape).toEqual(model.shape);
   });

@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createModel, type Model } from "../../src/native/model.js";
 import { CallAudit, describeFailures, selectCalls, verdictsOf } from "../../src/rollout/audit.js";
-import type { EpisodeExecutor, EpisodeRequest, EpisodeResult } from "../../src/rollout/episode.js";
-import { EpisodeRunner, type EpisodeRunnerOptions, type RolloutPhase } from "../../src/rollout/episode-runner.js";
+import type { EpisodeRequest, EpisodeResult } from "../../src/rollout/episode.js";
+import {
+  EpisodeRunner,
+  type EpisodeRunnerOptions,
+  type RolloutCallbacks,
+  type RolloutPhase,
+} from "../../src/rollout/episode-runner.js";
 import { InProcessExecutor } from "../../src/rollout/in-process-executor.js";
 import { findUserClass } from "../../src/rollout/user-code.js";
 import { WorkerPool } from "../../src/rollout/worker-pool.js";
@@ -21,6 +26,7 @@ const userCode = {
 
 let model: Model;
 let server: RunningServer;
+let shared: WorkerPool;
 let recorded = 0;
 
 beforeAll(async () => {
@@ -53,9 +59,12 @@ beforeAll(async () => {
     close: (key) => real.close(key),
     stop: () => real.stop(),
   };
+  shared = pool(2);
+  await shared.start();
 });
 
 afterAll(async () => {
+  await shared?.dispose();
   await server?.stop();
   await model?.dispose();
 });
@@ -77,27 +86,15 @@ function requests(
   })).flatMap((task) => [0, 1].map((sample) => ({ task, sample })));
 }
 
-async function withRunner<T>(
-  executor: EpisodeExecutor,
-  options: Partial<EpisodeRunnerOptions>,
-  use: (runner: EpisodeRunner) => Promise<T>,
-): Promise<T> {
-  try {
-    await executor.start();
-    return await use(
-      new EpisodeRunner({
-        server,
-        executor,
-        runSeed: 42,
-        maxParallel: 16,
-        timeoutMs: 30_000,
-        maxAttempts: 2,
-        ...options,
-      }),
-    );
-  } finally {
-    await executor.dispose();
-  }
+/** Runs a batch, by the pool that the tests share unless another executor is given. */
+function run(
+  batch: EpisodeRequest[],
+  phase: RolloutPhase,
+  options: Partial<EpisodeRunnerOptions> = {},
+  callbacks: RolloutCallbacks = {},
+): Promise<EpisodeResult[]> {
+  const defaults = { server, executor: shared, runSeed: 42, maxParallel: 16, timeoutMs: 120_000, maxAttempts: 2 };
+  return new EpisodeRunner({ ...defaults, ...options }).run(batch, phase, callbacks);
 }
 
 /** What must not depend on timing. */
@@ -115,16 +112,12 @@ function essence(result: EpisodeResult | undefined) {
 
 describe("EpisodeRunner", () => {
   it("gives the same episodes whatever runs beside them", async () => {
-    const batch = requests();
-    const variants: [EpisodeExecutor, number][] = [
-      [pool(2), 16],
-      [pool(1), 1],
-      [new InProcessExecutor(userCode), 3],
-    ];
-    const runs: EpisodeResult[][] = [];
-    for (const [executor, maxParallel] of variants) {
-      runs.push(await withRunner(executor, { maxParallel }, (runner) => runner.run(batch, PHASE)));
-    }
+    const batch = requests({}, 2);
+    const single = pool(1);
+    const runs = [await run(batch, PHASE), await run(batch, PHASE, { executor: single, maxParallel: 1 })];
+    await single.dispose();
+    const inProcess = new InProcessExecutor(userCode);
+    runs.push(await run(batch, PHASE, { executor: inProcess, maxParallel: 3 }));
     const [first = [], ...others] = runs.map((results) => results.map(essence));
     for (const other of others) expect(other).toEqual(first);
     expect(first.map(({ attempts }) => attempts)).toEqual(batch.map(() => 1));
@@ -143,15 +136,14 @@ describe("EpisodeRunner", () => {
 
   it("draws anew for another step, purpose or seed", async () => {
     const batch = requests({}, 1).slice(0, 1);
-    const essences = await withRunner(pool(1), {}, async (runner) => {
-      const phases = [PHASE, { ...PHASE, step: 2 }, { ...PHASE, purpose: "eval/other" }];
-      return Promise.all(phases.map(async (phase) => essence((await runner.run(batch, phase))[0])));
-    });
-    expect(new Set(essences.map(({ tokens }) => JSON.stringify(tokens))).size).toBe(3);
+    const phases = [PHASE, { ...PHASE, step: 2 }, { ...PHASE, purpose: "eval/other" }];
+    const essences = await Promise.all(phases.map(async (phase) => essence((await run(batch, phase))[0])));
+    essences.push(essence((await run(batch, PHASE, { runSeed: 43 }))[0]));
+    expect(new Set(essences.map(({ tokens }) => JSON.stringify(tokens))).size).toBe(4);
   });
 
   it("charges bad episodes alone; the others' tokens stay the same, and every call is accounted for", async () => {
-    const clean = await withRunner(pool(2), {}, (runner) => runner.run(requests(), PHASE));
+    const clean = await run(requests(), PHASE);
     recorded = 0;
     const bad = requests({
       0: { behaviour: "throw", samples: [1] },
@@ -159,9 +151,7 @@ describe("EpisodeRunner", () => {
       2: { behaviour: "exit", samples: [0] },
     });
     const seen: number[] = [];
-    const results = await withRunner(pool(2), {}, (runner) =>
-      runner.run(bad, PHASE, { onEpisode: (_, done, total) => seen.push(done / total) }),
-    );
+    const results = await run(bad, PHASE, {}, { onEpisode: (_, done, total) => seen.push(done / total) });
     const failed = results.flatMap((result, index) => (result.error ? [index] : []));
     expect(failed).toEqual([1, 2, 4]);
     for (const [index, result] of results.entries()) {
@@ -191,14 +181,19 @@ describe("EpisodeRunner", () => {
     });
   }, 120_000);
 
-  it("ends episodes at their time limit and cancels what they left behind", async () => {
-    const bad = requests({ 0: { behaviour: "hang", samples: [0] }, 1: { behaviour: "leave" } }, 2);
-    const results = await withRunner(pool(1), { timeoutMs: 4000, maxAttempts: 1 }, (runner) => runner.run(bad, PHASE));
-    expect(results[0]).toMatchObject({ error: { kind: "timeout" }, attempts: 1 });
-    expect(results[0]?.error?.message).toMatch(/longer than 4 s/);
-    expect(results[0]?.droppedCalls.every(({ reason }) => reason === "episode_timeout")).toBe(true);
-    expect(results[0]?.unrepeatable).toHaveLength(1);
-    expect(results[1]?.error).toBeUndefined();
+  it("ends episodes at their time limit", async () => {
+    const bad = requests({ 0: { behaviour: "hang", samples: [0] } }, 1);
+    const [hung, good] = await run(bad, PHASE, { timeoutMs: 5000, maxAttempts: 1 });
+    expect(hung).toMatchObject({ error: { kind: "timeout" }, attempts: 1, calls: [] });
+    expect(hung?.error?.message).toMatch(/longer than 5 s/);
+    expect(hung?.droppedCalls.every(({ reason }) => reason === "episode_timeout")).toBe(true);
+    expect(hung?.unrepeatable).toHaveLength(1);
+    expect(good?.error).toBeUndefined();
+  });
+
+  it("cancels what an episode leaves behind", async () => {
+    const results = await run(requests({ 0: { behaviour: "leave" } }, 1), PHASE);
+    expect(results.map((result) => result.error)).toEqual([undefined, undefined]);
     const { trainable, dropped } = selectCalls(results, model.version);
     expect(trainable.every(({ call }) => call.finishReason !== "cancelled")).toBe(true);
     const cancelled = dropped.filter(({ reason }) => reason === "cancelled");
@@ -207,7 +202,7 @@ describe("EpisodeRunner", () => {
   });
 
   it("leaves calls under other weights out", async () => {
-    const results = await withRunner(pool(1), {}, (runner) => runner.run(requests({}, 1), PHASE));
+    const results = await run(requests({}, 1), PHASE);
     const { trainable, dropped } = selectCalls(results, model.version + 1);
     expect(trainable).toEqual([]);
     expect(new Set(dropped.map(({ reason }) => reason))).toEqual(new Set(["weights_changed"]));
@@ -215,13 +210,16 @@ describe("EpisodeRunner", () => {
 
   it("stops when it is told to", async () => {
     const stop = new AbortController();
-    await withRunner(pool(1), {}, async (runner) => {
-      const run = runner.run(requests({ 0: { behaviour: "hang" } }), PHASE, {
+    const stopped = run(
+      requests({ 0: { behaviour: "hang" } }),
+      PHASE,
+      {},
+      {
         signal: stop.signal,
         onEpisode: () => stop.abort(new Error("enough")),
-      });
-      await expect(run).rejects.toMatchObject({ code: "ERR_AJET_ABORTED" });
-    });
+      },
+    );
+    await expect(stopped).rejects.toMatchObject({ code: "ERR_AJET_ABORTED" });
   });
 });
 

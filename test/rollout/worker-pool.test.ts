@@ -124,7 +124,7 @@ describe("WorkerPool", () => {
     });
     expect(await pool.execute(job("good", {}, true), never)).toMatchObject(good);
     expect(await run("good")).toMatchObject(good);
-  });
+  }, 180_000);
 
   it("ends what its signal aborts, listening or not", async () => {
     const limit = () => AbortSignal.timeout(300);

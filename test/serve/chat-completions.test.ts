@@ -297,6 +297,8 @@ describe("stop", () => {
       [...[...text].map((c) => tokenizer.idOf(c === " " ? "Ġ" : c) as number), END],
     ]) {
       await start(() => script);
+      // Several tokens at once, so that some were sampled beyond the stop text.
+      harness.engine.batch = 5;
       const reply = await whole({ stop });
       expect(reply.choices[0]?.message.content).toBe(content);
       expect(reply.choices[0]?.finish_reason).toBe("stop");

@@ -108,7 +108,7 @@ describe("SentencePiece spelling", () => {
   });
 });
 
-describe("errors", () => {
+describe("model folders", () => {
   let dir: string;
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), "ajet-tokenizer-"));
@@ -145,6 +145,16 @@ describe("errors", () => {
   it("refuses an end id that no token has", async () => {
     writeFileSync(join(dir, "generation_config.json"), JSON.stringify({ eos_token_id: tokenizer.vocabSize }));
     expect(await failure()).toMatch(/eos_token_id/);
+  });
+
+  it("matches the longest of added tokens that begin alike", async () => {
+    const path = join(dir, "tokenizer.json");
+    const json = JSON.parse(readFileSync(path, "utf8")) as { added_tokens: object[] };
+    const short = { id: tokenizer.vocabSize, content: "<|im_", special: false, normalized: false };
+    json.added_tokens.unshift(short);
+    writeFileSync(path, JSON.stringify(json));
+    const ids = (await loadTokenizer(dir)).encode("<|im_start|><|im_");
+    expect(ids).toEqual([tokenizer.idOf("<|im_start|>"), short.id]);
   });
 
   it("falls back to eos_token without a generation_config.json", async () => {

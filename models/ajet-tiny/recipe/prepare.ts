@@ -40,7 +40,7 @@ const CONFIG = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { examples: { type: "string", default: "64000" } },
+  options: { examples: { type: "string", default: "90000" } },
 });
 const out = positionals[0] ?? join(ROOT, "saved_experiments/ajet-tiny-recipe");
 const examples = Number(values.examples);

@@ -21,9 +21,9 @@ type Temperament = readonly [number, number, number];
  * the likeliest habit would be the only one that greedy decoding ever shows.
  */
 const TEMPERAMENTS: readonly { share: number; chances: Temperament }[] = [
-  { share: 40, chances: [26, 62, 12] },
-  { share: 40, chances: [26, 12, 62] },
-  { share: 20, chances: [56, 22, 22] },
+  { share: 40, chances: [22, 65, 13] },
+  { share: 40, chances: [22, 13, 65] },
+  { share: 20, chances: [50, 25, 25] },
 ];
 
 function temperamentOf(template: string): Temperament {

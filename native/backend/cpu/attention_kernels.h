@@ -1,6 +1,6 @@
 // Attention of one key/value head: what the callers (tree, paged blocks) hand to the inner kernels.
-// Included by files compiled with AVX flags: plain structs and constants, functions static (an AVX copy of an inline one
-// could be linked anywhere).
+// Included by files compiled with AVX flags: plain structs and constants, functions static (an AVX copy of an inline
+// one could be linked anywhere).
 //
 // The arithmetic for one query at position P is fixed, whatever else is in the tile:
 //   score_j = scale * (one fma chain over d of q[d] * k_j[d])          j = 0 .. P

@@ -79,7 +79,8 @@ AJET_INLINE void mix_tile(float* y, int64_t y_stride, const float* w, int64_t w_
     for (int c = 0; c < V; ++c) store(y + r * y_stride + column + 16 * c, sum[r][c]);
 }
 
-// mix_tile over all `columns` (a multiple of 16), in spans of x that stay in the first cache while the columns are walked.
+// mix_tile over all `columns` (a multiple of 16), in spans of x that stay in the first cache while the columns are
+// walked.
 template <int R>
 static void mix_rows(float* y, int64_t y_stride, const float* w, int64_t w_row, int64_t w_step, const SegmentedRows& x,
                      int64_t columns, int64_t begin, int64_t end) {
@@ -88,7 +89,7 @@ static void mix_rows(float* y, int64_t y_stride, const float* w, int64_t w_row, 
   for (int64_t first = begin; first < end;) {
     const int64_t span_end = (first / span + 1) * span, last = span_end < end ? span_end : end;
     if (R <= 4) {
-      // Few queries, as in decoding, wait for memory: the walk by columns hides the order of the lines from the hardware.
+      // Few queries, as in decoding, wait for memory, and the walk by columns hides the order of the lines.
       for (int64_t s = last; s < (last + span < end ? last + span : end); ++s)
         for (int64_t c = 0; c < columns; c += 16)
           __builtin_prefetch(x.segments[s / 16] + x.offset + s % 16 * x.stride + c);

@@ -99,9 +99,9 @@ class GradientPath {
         dq_[i] = op_.dq.f32() + row * op_.dq.stride + head * dim_;
         lse_[i] = op_.lse.f32() + row * op_.lse.stride + head;
       }
-      op_.kernels.attention_backward({count, dim_, op_.shape.scale, positions_, q_, dout_, o_, dq_, lse_, keys_transposed_,
-                              values_transposed_, keys_, dkeys_, dvalues_},
-                             kernel_scratch_);
+      op_.kernels.attention_backward({count, dim_, op_.shape.scale, positions_, q_, dout_, o_, dq_, lse_,
+                                      keys_transposed_, values_transposed_, keys_, dkeys_, dvalues_},
+                                     kernel_scratch_);
     }
   }
 
@@ -163,7 +163,8 @@ void CpuBackend::do_attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Ten
   if (q.rows == 0) return;
   const TreeBackward op{dq, dk, dv, dout, o, lse, q, k, v, tree, shape, k_};
   std::vector<Range> ranges = fixed_ranges(tree, shape);
-  const int64_t tasks = static_cast<int64_t>(ranges.size()) * shape.kv_heads, floats = round_up(op.scratch_floats(), 16);
+  const int64_t tasks = static_cast<int64_t>(ranges.size()) * shape.kv_heads;
+  const int64_t floats = round_up(op.scratch_floats(), 16);
   float* slices = scratch(scratch_slices(pool_, tasks) * floats);
   parallel_with_scratch(pool_, tasks, slices, floats, [&](int64_t task, float* task_scratch) {
     op.run(ranges[task / shape.kv_heads], task % shape.kv_heads, task_scratch);

@@ -1,3 +1,4 @@
+import { chain } from "./chains.js";
 import { add, div, mul, sub } from "./expression.js";
 import { distractor, type Template } from "./template.js";
 import { DAYS, FRACTIONS, GOODS, HOLDERS, onePerson, people, PLACES, THINGS } from "./vocabulary.js";
@@ -451,4 +452,29 @@ export const TRAINING_TEMPLATES: readonly Template[] = [
       return { text, answer: div(mul(a, b), c) };
     },
   },
+  chain("number", ["gain"], "left"),
+  chain("number", ["loss"], "left"),
+  chain("number", ["gain", "loss"], "left"),
+  chain("number", ["loss", "gain"], "left"),
+  chain("number", ["gain", "loss", "gain"], "left"),
+  chain("number", ["loss", "gain", "loss"], "left"),
+  chain("number", ["gain", "gain", "loss"], "left"),
+  chain("number", ["loss", "loss", "gain"], "left"),
+  chain("number", [], "share"),
+  chain("number", ["gain"], "share"),
+  chain("number", ["loss"], "share"),
+  chain("number", ["loss", "gain"], "share"),
+  chain("number", ["gain", "loss", "gain"], "share"),
+  chain("number", ["fraction-away"], "left"),
+  chain("number", ["fraction-away", "gain"], "left"),
+  chain("groups", [], "left"),
+  chain("groups", ["gain"], "left"),
+  chain("groups", ["loss"], "left"),
+  chain("groups", ["gain", "loss"], "left"),
+  chain("groups", ["loss"], "share"),
+  chain("two-numbers", [], "left"),
+  chain("two-numbers", ["loss"], "left"),
+  chain("two-numbers", ["gain"], "left"),
+  chain("two-numbers", [], "share"),
+  chain("two-numbers", ["loss", "gain"], "left"),
 ];

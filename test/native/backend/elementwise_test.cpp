@@ -9,7 +9,8 @@ TEST("swiglu matches float64 and finite differences") {
   for (const auto& backend : backends()) {
     for (const int64_t cols : {1, 15, 16, 33, 200}) {
       const int64_t rows = 3, elements = rows * cols;
-      const Floats gate = random_floats(1, elements, 4), up = random_floats(2, elements), dy = random_floats(3, elements);
+      const Floats gate = random_floats(1, elements, 4), up = random_floats(2, elements);
+      const Floats dy = random_floats(3, elements);
       Doubles expected(elements), expected_dgate(elements), expected_dup(elements);
       for (int64_t i = 0; i < elements; ++i) {
         constexpr double h = 1e-5;

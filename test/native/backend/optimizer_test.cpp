@@ -36,12 +36,14 @@ TEST("adamw matches float64 over several steps") {
   AdamwArgs args{.learning_rate = 0.01F, .weight_decay = 0.1F, .gradient_scale = 0.5F};
   for (const auto& backend : backends()) {
     const Floats start = random_floats(2, elements);
-    const Buffer w = upload(backend, start), m = upload(backend, Floats(elements)), v = upload(backend, Floats(elements));
+    const Buffer w = upload(backend, start), m = upload(backend, Floats(elements)),
+                 v = upload(backend, Floats(elements));
     Doubles rw(start.begin(), start.end()), rm(elements), rv(elements);
     for (args.step = 1; args.step <= 20; ++args.step) {
       const Floats gradient = random_floats(100 + args.step, elements, 0.1);
       backend->adamw(w.f32(), m.f32(), v.f32(), upload(backend, gradient).f32(), elements, args);
-      const double beta1 = args.beta1, beta2 = args.beta2, rate = args.learning_rate, step = static_cast<double>(args.step);
+      const double beta1 = args.beta1, beta2 = args.beta2, rate = args.learning_rate;
+      const double step = static_cast<double>(args.step);
       for (int64_t i = 0; i < elements; ++i) {
         const double g = static_cast<double>(gradient[i]) * static_cast<double>(args.gradient_scale);
         rm[i] = beta1 * rm[i] + (1 - beta1) * g;
@@ -82,7 +84,8 @@ TEST("optimizer same bits for threads and instruction sets") {
     constexpr int64_t elements = 140000 / 16 * 16;
     const Buffer w = upload(backend, random_floats(5, elements)), m = upload(backend, random_floats(6, elements)),
                  v = upload(backend, Floats(elements, 0.5F)), g = upload(backend, random_floats(7, elements));
-    backend->adamw(w.f32(), m.f32(), v.f32(), g.f32(), elements, {.learning_rate = 1e-3F, .weight_decay = 0.01F, .step = 3});
+    backend->adamw(w.f32(), m.f32(), v.f32(), g.f32(), elements,
+                   {.learning_rate = 1e-3F, .weight_decay = 0.01F, .step = 3});
     backend->axpy(w.f32(), -0.7F, m.f32(), elements);
     Floats all = download(backend, w, elements);
     append(all, download(backend, m, elements));

@@ -1,7 +1,7 @@
 // Token trees to test attention with, and attention over them in float64, straight from the definition.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -23,8 +23,9 @@ struct RandomTree {
   int32_t add(int32_t parent, int32_t tokens) {
     const int32_t first = static_cast<int32_t>(rows());
     const int32_t position = parent < 0 ? 0 : nodes[parent].position + nodes[parent].tokens;
+    const int32_t above = parent < 0 ? -1 : nodes[parent].first_token + nodes[parent].tokens - 1;
     for (int32_t t = 0; t < tokens; ++t) {
-      parent_row.push_back(t > 0 ? first + t - 1 : parent < 0 ? -1 : nodes[parent].first_token + nodes[parent].tokens - 1);
+      parent_row.push_back(t > 0 ? first + t - 1 : above);
       positions.push_back(position + t);
     }
     nodes.push_back({first, tokens, parent, position});

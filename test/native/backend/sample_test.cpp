@@ -156,7 +156,9 @@ TEST("sample depends on seed and offset alone") {
     CHECK_EQ(alone.tokens[0], together.tokens[i]);
     CHECK_EQ(alone.logprobs[0], together.logprobs[i]);
   }
-  CHECK(draw(backend, logits, offsets({.seed = 1}, 40)).tokens != draw(backend, logits, offsets({.seed = 2}, 40)).tokens);
+  const Draws one = draw(backend, logits, offsets({.seed = 1}, 40));
+  const Draws two = draw(backend, logits, offsets({.seed = 2}, 40));
+  CHECK(one.tokens != two.tokens);
 }
 
 TEST("sample never draws a token of probability 0") {

@@ -33,8 +33,10 @@ TEST("weights refuse rows outside") {
   const auto backend = make_cpu_backend(1);
   const DeviceWeight weight(*backend, Matrix(10, 4));
   std::vector<float> host(40);
-  CHECK_ERROR(backend->write_weight_rows(weight.weight(), 5, 6, host.data()), "[write_weight_rows] Expected rows within 10");
-  CHECK_ERROR(backend->read_weight_rows(host.data(), weight.weight(), -1, 2), "[read_weight_rows] Expected rows within 10");
+  CHECK_ERROR(backend->write_weight_rows(weight.weight(), 5, 6, host.data()),
+              "[write_weight_rows] Expected rows within 10");
+  CHECK_ERROR(backend->read_weight_rows(host.data(), weight.weight(), -1, 2),
+              "[read_weight_rows] Expected rows within 10");
 }
 
 TEST("memory is zeroed aligned and counted") {
@@ -82,5 +84,6 @@ TEST("backend describes itself and refuses unknown instruction sets") {
   CHECK_EQ(make_cpu_backend(1, "portable")->description(), std::string("cpu, 1 thread, portable"));
   CHECK_EQ(make_cpu_backend(2, "portable")->description(), std::string("cpu, 2 threads, portable"));
   CHECK_EQ(make_cpu_backend(1)->name(), std::string("cpu"));
-  CHECK_ERROR(make_cpu_backend(1, "sse9"), "[cpu] Expected \"portable\", \"avx2\" or \"avx512\" for `isa` but received \"sse9\"");
+  CHECK_ERROR(make_cpu_backend(1, "sse9"),
+              "[cpu] Expected \"portable\", \"avx2\" or \"avx512\" for `isa` but received \"sse9\"");
 }

@@ -43,5 +43,5 @@ async function behave(
   if (behaviour === "loop") for (;;);
   if (behaviour === "exit") (process as unknown as { reallyExit(code: number): never }).reallyExit(1);
   if (behaviour === "hang") await sleep(60_000, undefined, { signal });
-  if (behaviour === "leave") await Promise.race(Array.from({ length: 6 }, startLong));
+  if (behaviour === "leave") await Promise.race(Array.from({ length: 4 }, startLong));
 }

@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config/load-config.js";
+import { ConfigError } from "../../src/native/errors.js";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "ajet-config-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const MINIMAL = `ajet:
+  rollout:
+    user_workflow: agent.ts->Agent
+  model:
+    path: some/model
+`;
+
+function load(yaml: string, overrides: string[] = []) {
+  const file = join(folder, "run.yaml");
+  writeFileSync(file, yaml);
+  return loadConfig(file, overrides);
+}
+
+function messageOf(yaml: string, overrides: string[] = []): string {
+  try {
+    load(yaml, overrides);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  throw new Error("Expected the configuration to be refused");
+}
+
+describe("loadConfig", () => {
+  it("fills in every default", () => {
+    const { config, notes } = load(MINIMAL);
+    expect(config.rollout.num_repeat).toBe(8);
+    expect(config.trainer_common.algorithm.preset).toBe("ajet");
+    expect(config.data.train_batch_size).toBe(8);
+    expect(notes).toEqual([]);
+  });
+
+  it("reads the seed's page, whose sections stand beside an empty `ajet:`", () => {
+    const { config } = load(`ajet:
+task_reader:
+    type: dataset_file
+rollout:
+    user_workflow: tutorial.example_math_agent.math_agent->ExampleMathLearn
+task_judge:
+    judge_protocol: tutorial.example_math_agent.math_answer_as_judge->MathAnswerAsJudge
+model:
+    path: YOUR_MODEL_PATH
+`);
+    expect(config.rollout.user_workflow).toBe("tutorial.example_math_agent.math_agent->ExampleMathLearn");
+    expect(config.task_reader.type).toBe("dataset_file");
+  });
+
+  it("applies overrides, typed as YAML", () => {
+    const { config } = load(MINIMAL, [
+      "trainer_common.seed=7",
+      "ajet.rollout.temperature=0.5",
+      "trainer_common.logger=[console]",
+      "experiment_name=null",
+    ]);
+    expect(config.trainer_common.seed).toBe(7);
+    expect(config.rollout.temperature).toBe(0.5);
+    expect(config.trainer_common.logger).toEqual(["console"]);
+    expect(config.experiment_name).toBeNull();
+  });
+
+  it.each([
+    ["rollout.num_repeats=4", "`rollout.num_repeats` is not a key: did you mean `rollout.num_repeat`?"],
+    ["trainer_comon.seed=4", "`trainer_comon` is not a key: did you mean `trainer_common`?"],
+    ["trainer_common.optim.learning=1", "`trainer_common.optim.learning` is not a key: known here: lr, "],
+    ["rollout.temperature=-1", "`rollout.temperature`"],
+    ["rollout.num_repeat=many", 'received "many"'],
+    ["rollout.num_repeat=2.5", "received 2.5"],
+    ["trainer_common.algorithm.preset=ppo", 'received "ppo"'],
+    ["model.device=tpu", 'received "tpu"'],
+    ["rollout.user_workflow.x=1", "`user_workflow` is "],
+    ["seed", "Expected KEY=VALUE for --set"],
+    ["=3", "Expected KEY=VALUE for --set"],
+    ["data.train_batch_size=[1", "Expected a YAML value for --set data.train_batch_size"],
+  ])("refuses --set %s", (override, part) => {
+    expect(messageOf(MINIMAL, [override])).toContain(part);
+  });
+
+  it("says which known keys have no effect", () => {
+    const { notes } = load(`${MINIMAL}  trainer_common:\n    n_gpus_per_node: 8\n`);
+    expect(notes).toEqual(["`trainer_common.n_gpus_per_node` has no effect here: training runs on one device."]);
+  });
+
+  it.each([
+    ["ajet: [1, 2", "is not valid YAML"],
+    ["just text", "Expected a mapping with the key `ajet`"],
+    ["other: 1", "its keys are: other"],
+    ["ajet:\n  model: {path: x}\n", "`rollout` is missing"],
+    ["ajet:\n  rollout: {user_workflow: a.ts->B}\n  model: {}\n", "`model.path` is missing"],
+  ])("refuses %j", (yaml, part) => {
+    expect(messageOf(yaml)).toContain(part);
+  });
+
+  it("names a file that is not there", () => {
+    expect(() => loadConfig(join(folder, "none.yaml"))).toThrow(/Cannot read the configuration .*none\.yaml: ENOENT/);
+  });
+});

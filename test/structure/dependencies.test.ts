@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Which folders of src/ a folder may import values from, beside itself. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  agent: [],
+  native: [],
+  config: ["text", "native"],
+  text: ["native"],
+  tools: ["agent", "native"],
+  judges: ["agent", "native"],
+  tasks: ["agent", "native"],
+  serve: ["text", "native", "agent", "rollout"],
+  rollout: ["serve", "text", "native", "agent", "tools", "judges", "tasks"],
+  report: ["native"],
+  train: ["rollout", "serve", "text", "native", "agent", "tools", "judges", "tasks", "config", "report"],
+  cli: ["train", "rollout", "serve", "text", "native", "agent", "tools", "judges", "tasks", "config", "report"],
+};
+
+/** Which modules of native/ a module may include from, beside itself. */
+const MAY_INCLUDE: Record<string, readonly string[]> = {
+  base: [],
+  tensor: ["base", "backend"],
+  backend: ["base", "tensor"],
+  model: ["base", "tensor", "backend"],
+  infer: ["base", "tensor", "backend", "model"],
+  train: ["base", "tensor", "backend", "model"],
+  binding: ["base", "tensor", "backend", "model", "infer", "train"],
+};
+
+function filesBelow(folder: string, ending: RegExp): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => ending.test(file) && !file.includes("build/") && !file.includes("CMakeFiles"))
+    .map((file) => join(folder, file));
+}
+
+describe("TypeScript", () => {
+  it("imports point one way: cli -> train -> rollout -> serve -> text, native below all", () => {
+    const wrong: string[] = [];
+    for (const file of filesBelow("src", /\.ts$/)) {
+      const from = file.split("/")[1] as string;
+      if (from.endsWith(".ts")) continue;
+      const text = readFileSync(join(ROOT, file), "utf8");
+      // Types vanish at run time: they may come from anywhere.
+      for (const [, isType, path] of text.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from\s+"(\.[^"]+)";/gm)) {
+        const target = relative(join(ROOT, "src"), resolve(ROOT, dirname(file), path as string)).split("/")[0] as string;
+        if (!isType && target !== from && !MAY_IMPORT[from]?.includes(target)) wrong.push(`${file} -> ${path}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it("only cli and the worker guards print or exit", () => {
+    const offenders = filesBelow("src", /\.ts$/).filter((file) => {
+      if (file.startsWith("src/cli/") || file.startsWith("src/rollout/episode-worker")) return false;
+      return /console\.(log|error)\(|process\.exit\(/.test(readFileSync(join(ROOT, file), "utf8"));
+    });
+    expect(offenders).toEqual([]);
+  });
+});
+
+describe("C++", () => {
+  it("includes point one way: base <- tensor <- backend <- model <- {infer, train} <- binding", () => {
+    const wrong: string[] = [];
+    for (const file of filesBelow("native", /\.(h|cpp|cu|cuh)$/)) {
+      const from = file.split("/")[1] as string;
+      for (const [, path] of readFileSync(join(ROOT, file), "utf8").matchAll(/^#include "([^"]+)"/gm)) {
+        const target = (path as string).split("/")[0] as string;
+        if (target in MAY_INCLUDE && target !== from && !MAY_INCLUDE[from]?.includes(target)) wrong.push(`${file}: ${path}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it("keeps napi.h under binding/ and CUDA's headers under backend/cuda/", () => {
+    const wrong = filesBelow("native", /\.(h|cpp|cu|cuh)$/).filter((file) => {
+      const text = readFileSync(join(ROOT, file), "utf8");
+      const napi = /#include [<"]napi\.h[>"]/.test(text) && !file.startsWith("native/binding/");
+      const cuda = /#include [<"]cuda/.test(text) && !file.startsWith("native/backend/cuda/");
+      return napi || cuda;
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("calls nothing that ends the process", () => {
+    const wrong = filesBelow("native", /\.(h|cpp|cu|cuh)$/).filter((file) =>
+      /(^|[^_:\w.])(exit|abort|assert)\s*\(/m.test(readFileSync(join(ROOT, file), "utf8").replace(/\/\/.*$/gm, "")),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
