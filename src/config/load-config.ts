@@ -3,8 +3,9 @@ import { load, YAMLException } from "js-yaml";
 import { z } from "zod";
 import { ConfigError } from "../native/errors.js";
 import { nearest } from "../text/nearest.js";
-import { applyOverrides, type YamlTree } from "./overrides.js";
-import { type AjetConfig, ajetSchema, KEYS_WITHOUT_EFFECT } from "./schema.js";
+import { applyOverrides, isTree, type YamlTree } from "./overrides.js";
+import { type AjetConfig, ajetSchema } from "./schema.js";
+import { describeIdleKeys, removeKeysWithoutEffect } from "./without-effect.js";
 
 export interface LoadedConfig {
   config: AjetConfig;
@@ -29,7 +30,7 @@ export function resolveConfig(tree: YamlTree, file: string): LoadedConfig {
   if (!parsed.success) {
     throw new ConfigError(`${file}:\n${parsed.error.issues.map((issue) => `  ${describe(issue, tree)}`).join("\n")}`);
   }
-  return { config: parsed.data, notes };
+  return { config: parsed.data, notes: [...notes, ...describeIdleKeys(tree, parsed.data)] };
 }
 
 function ajetTree(file: string): YamlTree {
@@ -48,21 +49,6 @@ function ajetTree(file: string): YamlTree {
   if (ajet === null && Object.keys(others).length > 0) return others;
   const found = Object.keys(document).join(", ");
   throw new ConfigError(`Expected a mapping under the key \`ajet\` in ${file}; its keys are: ${found || "none"}`);
-}
-
-function removeKeysWithoutEffect(tree: YamlTree): string[] {
-  const notes: string[] = [];
-  for (const [path, reason] of Object.entries(KEYS_WITHOUT_EFFECT)) {
-    const keys = path.split(".");
-    const last = keys.pop() as string;
-    let node: unknown = tree;
-    for (const key of keys) node = isTree(node) ? node[key] : undefined;
-    if (isTree(node) && last in node) {
-      delete node[last];
-      notes.push(`\`${path}\` has no effect here: ${reason}.`);
-    }
-  }
-  return notes;
 }
 
 function describe(issue: z.core.$ZodIssue, tree: YamlTree): string {
@@ -89,8 +75,4 @@ function knownKeys(path: string): string[] {
   let node = z.toJSONSchema(ajetSchema, { io: "input" }) as { properties?: Record<string, unknown> };
   for (const key of path ? path.split(".") : []) node = (node.properties?.[key] ?? {}) as typeof node;
   return Object.keys(node.properties ?? {});
-}
-
-function isTree(value: unknown): value is YamlTree {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -4,6 +4,11 @@ import { ConfigError } from "../native/errors.js";
 /** A tree of plain YAML values. */
 export type YamlTree = { [key: string]: unknown };
 
+/** True for a YAML mapping. */
+export function isTree(value: unknown): value is YamlTree {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /**
  * Applies `a.b=c` overrides, paths below `ajet:`; values are read as YAML, so `null`, numbers and lists work.
  * @throws ConfigError on a text without `=` or a path through a value that is no mapping.
@@ -27,12 +32,15 @@ function parseValue(path: string, text: string): unknown {
 
 function setPath(tree: YamlTree, path: string, value: unknown): void {
   const keys = path.split(".");
+  if (keys.some((key) => key === "" || key === "__proto__")) {
+    throw new ConfigError(`Expected keys between the dots of --set but received "${path}"`);
+  }
   const last = keys.pop() as string;
   let node = tree;
   for (const key of keys) {
-    const child = node[key];
+    const child = Object.hasOwn(node, key) ? node[key] : undefined;
     if (child === undefined || child === null) node[key] = {};
-    else if (typeof child !== "object" || Array.isArray(child)) {
+    else if (!isTree(child)) {
       throw new ConfigError(`Cannot set \`${path}\`: \`${key}\` is ${JSON.stringify(child)}, not a mapping`);
     }
     node = node[key] as YamlTree;

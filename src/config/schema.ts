@@ -33,7 +33,8 @@ const rollout = z
   .strictObject({
     user_workflow: z.string().min(3).describe("path/to/file.ts->ExportedClass, or dotted.path->ExportedClass"),
     num_repeat: count.default(8).describe("Episodes a task, the group of GRPO"),
-    temperature: z.number().min(0).max(10).default(1).describe("Where a request names none"),
+    temperature: positive.max(10).default(1).describe("Of every request in training; elsewhere where a request names none"),
+    top_p: z.literal(1).default(1).describe("The trainer computes log-probs of the whole distribution"),
     max_env_worker: count.default(64).describe("Episodes at once"),
     worker_threads: whole.default(0).describe("Threads that run workflows and judges; 0 is one per core, at most 4"),
     max_response_length_in_one_turn: count.default(256).describe("Tokens of one completion, where a request names none"),
@@ -46,6 +47,8 @@ const rollout = z
     val_kwargs: z
       .strictObject({
         temperature: z.number().min(0).max(10).nullable().default(null).describe("null: as in training"),
+        top_p: z.literal(1).default(1),
+        top_k: z.union([z.literal(-1), z.literal(0)]).default(0).describe("-1 and 0: off"),
         num_repeat: count.default(1).describe("Episodes a validation task"),
       })
       .prefault({}),
@@ -61,6 +64,9 @@ const algorithm = z
     clip_ratio_low: positive.optional(),
     clip_ratio_high: positive.optional(),
     clip_ratio_dual: z.number().min(0).optional().describe("0 is off, else above 1"),
+    cispo_low: z.number().min(0).optional().describe("Bounds of the weight of cispo"),
+    cispo_high: z.number().min(0).optional(),
+    ratio_level: z.enum(["token", "sequence"]).optional(),
     aggregation: z.enum(["token_mean", "row_mean_token_mean", "token_sum_fixed", "row_mean_token_sum"]).optional(),
     advantage_scale: z.enum(["none", "group", "batch"]).optional(),
     std_ddof: z.union([z.literal(0), z.literal(1)]).optional(),
@@ -84,31 +90,45 @@ const optim = z
   })
   .prefault({});
 
+/** Where metrics go. */
+const logger = z.enum(["console", "jsonl"], {
+  error: "Expected console or jsonl (TensorBoard, SwanLab, W&B and others do not exist here yet)",
+});
+
 const trainerCommon = z
   .strictObject({
     total_training_steps: count.nullable().default(null).describe("null: from total_epochs"),
-    total_epochs: count.default(50),
+    total_epochs: count.default(50).describe("Where total_training_steps is null"),
     seed: whole.default(42),
-    save_freq: whole.default(20).describe("Steps between checkpoints; 0: only the last"),
+    save_freq: whole.default(20).describe("Steps between checkpoints; 0: only the best and the last"),
     test_freq: whole.default(0).describe("Steps between evaluations while training; 0: before and after only"),
     val_before_train: z.boolean().default(true),
     keep_checkpoints: count.default(2).describe("Newest checkpoints kept, beside the best"),
-    checkpoint_base_dir: path.nullable().default(null).describe("null: in the run's folder"),
+    checkpoint_base_dir: path
+      .nullable()
+      .default(null)
+      .describe("Checkpoints go to <here>/<project_name>/<run>/step_N; null: to checkpoints/ in the run's folder"),
     max_batch_tokens: count.default(4096).describe("Rows of one micro-batch of the update"),
-    logger: z.union([z.string(), z.array(z.string())]).default(["console", "jsonl"]),
+    logger: z
+      .union([logger, z.array(logger)])
+      .default(["console", "jsonl"])
+      .describe("console: a line a step on the terminal. metrics.jsonl is written in any case"),
     algorithm,
     optim,
     use_kl_loss: z.boolean().optional().describe("Unset: as the preset has it"),
-    kl_loss_coef: z.number().min(0).optional(),
-    kl_loss_type: z.enum(["k1", "k2", "k3", "low_var_kl"]).optional(),
+    kl_loss_coef: positive.optional().describe("Unset: as the preset has it, else 0.002"),
+    kl_loss_type: z.enum(["k1", "k2", "k3", "low_var_kl"]).optional().describe("Unset: k3, which is low_var_kl"),
   })
   .prefault({});
 
 /** The tree under `ajet:`. */
 export const ajetSchema = z.strictObject({
-  project_name: z.string().default("ajet"),
-  experiment_name: z.string().nullable().default(null).describe("null: the YAML's name and the time"),
-  experiment_dir: path.default("saved_experiments"),
+  project_name: z.string().min(1).default("ajet").describe("Noted in summary.json; a folder below checkpoint_base_dir"),
+  experiment_name: z
+    .string()
+    .regex(/^[^/]+$/, "Expected a name without slashes")
+    .nullable().default(null).describe("null: the YAML's name and the time"),
+  experiment_dir: path.default("saved_experiments").describe("Runs go to <here>/<experiment_name>"),
   task_reader: taskReader,
   rollout,
   task_judge: z
@@ -131,32 +151,12 @@ export const ajetSchema = z.strictObject({
     .prefault({}),
   trainer_common: trainerCommon,
   debug: z
-    .strictObject({ debug_max_parallel: count.default(4), debug_first_n_tasks: count.default(2) })
+    .strictObject({
+      debug_max_parallel: count.default(4).describe("Episodes at once, with --backbone debug"),
+      debug_first_n_tasks: count.default(2).describe("Tasks of each split, with --backbone debug"),
+    })
     .prefault({}),
 });
 
 /** A resolved configuration: every key has its value. */
 export type AjetConfig = z.output<typeof ajetSchema>;
-
-/** AgentJet's keys that have nothing to steer here, and why. They are accepted, and the run says so once. */
-export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
-  backbone: "the backbone is chosen on the command line",
-  "rollout.name": "there is one inference engine",
-  "rollout.tensor_model_parallel_size": "training runs on one device",
-  "rollout.n_vllm_engine": "there is one inference engine",
-  "rollout.compute_madness_checklist": "not supported yet",
-  "rollout.agent_madness_termination": "not supported yet",
-  "rollout.agent_madness_reward": "not supported yet",
-  "rollout.gamma": "rewards are given at the end of an episode",
-  "data.max_prompt_length": "prompts may be as long as max_model_len allows",
-  "trainer_common.nnodes": "training runs on one machine",
-  "trainer_common.n_gpus_per_node": "training runs on one device",
-  "trainer_common.fsdp_config": "weights are not sharded",
-  "trainer_common.mini_batch_num": "each step is one update",
-  "trainer_common.ulysses_sequence_parallel_size": "training runs on one device",
-  "trainer_common.val_pass_n": "use rollout.val_kwargs.num_repeat",
-  "context_tracker": "timelines are always merged by token",
-  "task_runner": "episodes run in worker threads",
-  "enable_experimental_interchange_server": "the server is always on",
-  "interchange_server": "the server is always on",
-};

@@ -29,6 +29,7 @@ let nextPythonCall = 1;
 
 const send = (message: FromWorker) => port.postMessage(message);
 
+marks.sign();
 setInterval(() => marks.beat(getHeapStatistics().used_heap_size / 2 ** 20), BEAT_MS);
 // So that the pool knows whose code it is that does not give the thread back.
 createHook({

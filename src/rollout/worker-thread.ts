@@ -14,7 +14,7 @@ export interface WorkerThreadOptions {
   judge: UserClass | null;
   config: Record<string, unknown>;
   runPython: (code: string, timeoutMs?: number) => Promise<PythonResult>;
-  /** A thread that does not turn its event loop for so long is ended. */
+  /** A thread that computes for so long without turning its event loop is ended. */
   stallMs: number;
   /** Heap of one thread. */
   heapMb: number;
@@ -108,7 +108,7 @@ export class WorkerThread {
         this.post({ type: "abort", slot, message });
         givingUp = setTimeout(() => {
           this.abandoned++;
-          const isHeldUp = this.beat.silentMs > 0 && this.marks.current !== slot; // by another episode that loops
+          const isHeldUp = this.beat.isSilent && this.marks.current !== slot; // by another episode that loops
           const outcome = failed("timeout", `${message}; it did not stop`);
           this.settle(slot, isHeldUp ? { kind: "interrupted", alone: false } : outcome);
         }, GRACE_MS);
@@ -186,7 +186,7 @@ export class WorkerThread {
 
   private checkBeat(): void {
     this.beat.check();
-    if (this.active.size === 0 || this.beat.silentMs < this.options.stallMs) return;
+    if (this.active.size === 0 || !this.beat.isStalled(this.options.stallMs)) return;
     // A full heap stalls the thread with collections, whoever's turn it is.
     this.outOfMemory ||= this.marks.heapMb > this.options.heapMb * FULL_HEAP;
     if (this.outOfMemory) this.endAll("exited", this.heapMessage());

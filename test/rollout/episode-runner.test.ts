@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createModel, type Model } from "../../src/native/model.js";
 import { CallAudit, describeFailures, selectCalls, verdictsOf } from "../../src/rollout/audit.js";
 import type { EpisodeRequest, EpisodeResult } from "../../src/rollout/episode.js";
@@ -15,6 +15,8 @@ import type { RunningServer } from "../../src/serve/contract.js";
 import { startServer } from "../../src/serve/server.js";
 import { textEngine } from "../../src/serve/text-engine.js";
 import { chatTemplate, tokenizer } from "../serve/harness.js";
+
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const PHASE: RolloutPhase = { mode: "train", step: 1, temperature: 1, maxTokens: 16 };
 const userCode = {
@@ -179,7 +181,7 @@ describe("EpisodeRunner", () => {
       episode_failed: expect.any(Number),
       episode_timeout: 16,
     });
-  }, 120_000);
+  });
 
   it("ends episodes at their time limit", async () => {
     const bad = requests({ 0: { behaviour: "hang", samples: [0] } }, 1);

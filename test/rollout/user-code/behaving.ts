@@ -46,6 +46,9 @@ const BEHAVIOURS: Record<string, (tuner: Tuner, task: WorkflowTask, signal: Abor
     await sleep(150);
     spin();
   },
+  "sleeps in a system call": () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  },
   "loops in a timer": async () => {
     setTimeout(spin, 100);
     await sleep(60_000);

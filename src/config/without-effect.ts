@@ -1,0 +1,112 @@
+import { isTree, type YamlTree } from "./overrides.js";
+import type { AjetConfig } from "./schema.js";
+
+/** AgentJet's keys that have nothing to steer here, and why. They are accepted, and the run says so once. */
+const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
+  backbone: "the backbone is chosen on the command line",
+  "rollout.name": "there is one inference engine",
+  "rollout.tensor_model_parallel_size": "training runs on one device",
+  "rollout.n_vllm_engine": "there is one inference engine",
+  "rollout.compute_madness_checklist": "not supported yet",
+  "rollout.agent_madness_termination": "not supported yet",
+  "rollout.agent_madness_reward": "not supported yet",
+  "rollout.gamma": "rewards are given at the end of an episode",
+  "rollout.force_disable_toolcalls": "a workflow that wants no tool calls sends no tools",
+  "rollout.multi_turn": "a workflow counts its own turns",
+  "rollout.enable_oversample": "every episode is waited for",
+  "rollout.submit_oversample_multiplier": "every episode is waited for",
+  "rollout.val_kwargs.do_sample": "temperature 0 is greedy",
+  "data.max_prompt_length": "prompts may be as long as max_model_len allows",
+  "trainer_common.nnodes": "training runs on one machine",
+  "trainer_common.n_gpus_per_node": "training runs on one device",
+  "trainer_common.fsdp_config": "weights are not sharded",
+  "trainer_common.mini_batch_num": "each step is one update",
+  "trainer_common.ulysses_sequence_parallel_size": "training runs on one device",
+  "trainer_common.val_pass_n": "use rollout.val_kwargs.num_repeat",
+  "trainer_common.save_trajectory_as_json_file": "the token log holds every episode",
+  "trainer_common.log_freq": "every step is logged",
+  "task_judge.alien_llm_model": "a judge brings its own client",
+  "task_judge.alien_llm_response_length": "a judge brings its own client",
+  "debug.debug_vllm_port": "there is one inference engine",
+  "debug.debug_vllm_seed": "trainer_common.seed holds",
+  "debug.debug_tensor_parallel_size": "training runs on one device",
+  context_tracker: "timelines are always merged by token",
+  task_runner: "episodes run in worker threads",
+  enable_experimental_interchange_server: "the server is always on",
+  interchange_server: "the server is always on",
+};
+
+interface IdleKey {
+  path: string;
+  isIdle(config: AjetConfig): boolean;
+  reason: string;
+}
+
+/** Keys of the schema that another key switches off. */
+const IDLE_KEYS: readonly IdleKey[] = [
+  {
+    path: "task_reader.dataset_file",
+    isIdle: (config) => config.task_reader.type !== "dataset_file",
+    reason: "`task_reader.type` is jsonl_dataset_file",
+  },
+  {
+    path: "task_reader.jsonl_dataset_file",
+    isIdle: (config) => config.task_reader.type !== "jsonl_dataset_file",
+    reason: "`task_reader.type` is dataset_file",
+  },
+  {
+    path: "data.max_response_length",
+    isIdle: (config) => !usesMaxResponseLength(config),
+    reason: "only token_sum_fixed, the aggregation of dr-grpo, divides by it; max_response_length_in_one_turn limits completions",
+  },
+  {
+    path: "trainer_common.total_epochs",
+    isIdle: ({ trainer_common }) => trainer_common.total_training_steps !== null,
+    reason: "`trainer_common.total_training_steps` is set",
+  },
+  {
+    path: "trainer_common.optim.final_ratio",
+    isIdle: ({ trainer_common }) => trainer_common.optim.schedule === "constant",
+    reason: "`trainer_common.optim.schedule` is constant",
+  },
+];
+
+/** True where the loss divides by `data.max_response_length`. */
+export function usesMaxResponseLength(config: AjetConfig): boolean {
+  const { preset, aggregation } = config.trainer_common.algorithm;
+  return aggregation === undefined ? preset === "dr-grpo" : aggregation === "token_sum_fixed";
+}
+
+/** Takes AgentJet's keys without effect out of the tree. Returns one sentence for each. */
+export function removeKeysWithoutEffect(tree: YamlTree): string[] {
+  const notes: string[] = [];
+  for (const [path, reason] of Object.entries(KEYS_WITHOUT_EFFECT)) {
+    const [parent, key] = find(tree, path);
+    if (parent === undefined || !(key in parent)) continue;
+    delete parent[key];
+    notes.push(sentence(path, reason));
+  }
+  return notes;
+}
+
+/** One sentence for each key that was given but that another key switches off. */
+export function describeIdleKeys(tree: YamlTree, config: AjetConfig): string[] {
+  const idle = IDLE_KEYS.filter(({ path, isIdle }) => {
+    const [parent, key] = find(tree, path);
+    return parent?.[key] !== undefined && isIdle(config);
+  });
+  return idle.map(({ path, reason }) => sentence(path, reason));
+}
+
+function sentence(path: string, reason: string): string {
+  return `\`${path}\` has no effect here: ${reason}.`;
+}
+
+/** The mapping that a path's last key would stand in, and that key. */
+function find(tree: YamlTree, path: string): [YamlTree | undefined, string] {
+  const keys = path.split(".");
+  const last = keys.pop() as string;
+  let node: unknown = tree;
+  for (const key of keys) node = isTree(node) ? node[key] : undefined;
+  return [isTree(node) ? node : undefined, last];
+}
