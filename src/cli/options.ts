@@ -16,6 +16,20 @@ export function command(parent: Command, name: string, summary: string): Command
     .option("--verbose", "errors with their stack");
 }
 
+/** Where the model runs. */
+export interface PlaceOptions {
+  device?: Device;
+  threads?: number;
+}
+
+/** `--device` and `--threads` as overrides of a configuration. */
+export function placeOverrides(options: PlaceOptions): string[] {
+  return [
+    ...(options.device === undefined ? [] : [`model.device=${options.device}`]),
+    ...(options.threads === undefined ? [] : [`model.threads=${options.threads}`]),
+  ];
+}
+
 /** Adds `--device` and `--threads`. */
 export function withDevice(target: Command): Command {
   return target

@@ -61,6 +61,7 @@ const algorithm = z
       .default("ajet")
       .describe("Fixes every choice that the options below leave open"),
     adv_estimator: z.literal("grpo").default("grpo"),
+    use_kl_in_reward: z.literal(false).default(false).describe("KL stands in the loss: use_kl_loss"),
     clip_ratio_low: positive.optional(),
     clip_ratio_high: positive.optional(),
     clip_ratio_dual: z.number().min(0).optional().describe("0 is off, else above 1"),

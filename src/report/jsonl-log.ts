@@ -1,4 +1,4 @@
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { FileError } from "../native/errors.js";
 
 /** An append-only file of one JSON object a line, each with a `step`. */
@@ -12,21 +12,29 @@ export class JsonlLog {
    */
   constructor(file: string, lastStep: number) {
     this.#file = file;
-    const keep = existsSync(file) ? bytesUpTo(readFileSync(file, "utf8"), lastStep) : 0;
-    this.#descriptor = openSync(file, "a");
-    ftruncateSync(this.#descriptor, keep);
+    try {
+      const keep = existsSync(file) ? bytesUpTo(readFileSync(file, "utf8"), lastStep) : 0;
+      this.#descriptor = openSync(file, "a");
+      ftruncateSync(this.#descriptor, keep);
+    } catch (error) {
+      throw this.#failure(error);
+    }
   }
 
   append(record: { step: number } & Record<string, unknown>): void {
     try {
-      writeSync(this.#descriptor, `${JSON.stringify(record)}\n`);
+      appendFileSync(this.#descriptor, `${JSON.stringify(record)}\n`);
     } catch (error) {
-      throw new FileError(`Cannot write ${this.#file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error });
+      throw this.#failure(error);
     }
   }
 
   close(): void {
     closeSync(this.#descriptor);
+  }
+
+  #failure(error: unknown): FileError {
+    return new FileError(`Cannot write ${this.#file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error });
   }
 }
 

@@ -1,7 +1,7 @@
 import cliProgress from "cli-progress";
 
 /** A bar with the time left on stderr; nothing where stderr is no terminal. */
-export class ProgressBar {
+export class ProgressBar implements Disposable {
   readonly #bar: cliProgress.SingleBar | undefined;
 
   constructor(label: string, total: number, interactive: boolean) {
@@ -13,11 +13,17 @@ export class ProgressBar {
     this.#bar.start(total, 0, { note: "" });
   }
 
+  /** @param note Stands behind the bar. */
   update(done: number, note = ""): void {
     this.#bar?.update(done, { note });
   }
 
+  /** Idempotent. */
   stop(): void {
     this.#bar?.stop();
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
   }
 }

@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { FileError } from "../native/errors.js";
 
 /** Writes beside the place, syncs and renames: a reader sees the old file or the whole new one. */
@@ -8,19 +8,20 @@ export function writeFileAtomically(file: string, content: string): void {
   try {
     const descriptor = openSync(temporary, "w");
     try {
-      writeSync(descriptor, content);
+      writeFileSync(descriptor, content); // not writeSync, which may write a part of it on a full disk
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
     }
     renameSync(temporary, file);
-    syncFolder(dirname(file));
+    syncPath(dirname(file));
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new FileError(`Cannot write ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error });
+    throw fileError(`Cannot write ${file}`, error);
   }
 }
 
+/** As {@link writeFileAtomically}, of a JSON value. */
 export function writeJsonAtomically(file: string, value: unknown): void {
   writeFileAtomically(file, `${JSON.stringify(value, null, 2)}\n`);
 }
@@ -34,12 +35,25 @@ export function readJson(file: string): unknown {
   }
 }
 
-/** Makes a rename in a folder survive a power cut. */
-export function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, "r");
+/** Makes a file's content, or the names in a folder, survive a power cut. */
+export function syncPath(path: string): void {
+  const descriptor = openSync(path, "r");
   try {
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** As {@link syncPath}, for the files of a folder and the folder itself. */
+export function syncFolder(folder: string): void {
+  for (const name of readdirSync(folder)) syncPath(join(folder, name));
+  syncPath(folder);
+}
+
+/** A failure of the file system as a FileError: what was tried, and the system's code with its remedy where it is known. */
+export function fileError(attempt: string, error: unknown): FileError {
+  const code = (error as NodeJS.ErrnoException).code ?? String(error);
+  const remedies: Record<string, string> = { ENOSPC: " (the disk is full)", EDQUOT: " (the disk quota is used up)" };
+  return new FileError(`${attempt}: ${code}${remedies[code] ?? ""}`, { cause: error });
 }

@@ -1,17 +1,27 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { FileError } from "../native/errors.js";
+import { dirname, join } from "node:path";
+import { AjetError, ConfigError, FileError } from "../native/errors.js";
 import type { Model } from "../native/model.js";
 import type { Trainer } from "../native/trainer.js";
-import { readJson, syncFolder, writeJsonAtomically } from "./atomic-file.js";
+import { fileError, readJson, syncFolder, syncPath, writeJsonAtomically } from "./atomic-file.js";
 import type { RunState } from "./run-state.js";
 
 const STATE_FILE = "run_state.json";
+/** Part of the name of a folder that is being written or removed. */
+const UNFINISHED = ".tmp-";
 /** Files of a model folder beside config and weights; copied along, so that what is saved is a whole Hugging Face folder. */
-export const TEXT_FILES = [
+const TEXT_FILES = [
   "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja", "special_tokens_map.json",
   "added_tokens.json", "vocab.json", "merges.txt",
 ] as const;
+
+/** Copies tokenizer, chat template and generation defaults from one model folder to another. */
+export function copyTextFiles(from: string, to: string): void {
+  for (const file of TEXT_FILES) {
+    const source = join(from, file);
+    if (existsSync(source)) copyFileSync(source, join(to, file));
+  }
+}
 
 /** The checkpoints of a run: `step_N/`, each a Hugging Face folder with the trainer's state. */
 export class Checkpoints {
@@ -28,7 +38,7 @@ export class Checkpoints {
     return join(this.#folder, `step_${step}`);
   }
 
-  /** Steps with a whole checkpoint, ascending. Half-written ones carry another name. */
+  /** Steps with a whole checkpoint, ascending. */
   steps(): number[] {
     if (!existsSync(this.#folder)) return [];
     return readdirSync(this.#folder)
@@ -42,29 +52,21 @@ export class Checkpoints {
     return this.steps().at(-1);
   }
 
-  /** Writes all files into a folder of another name, then renames it. */
+  /** @throws ConfigError when there are checkpoints: a new run must not mix with an older one. */
+  refuseOlder(): undefined {
+    const latest = this.latest();
+    if (latest === undefined) return;
+    throw new ConfigError(`${this.pathOf(latest)} is there already, of an older run: choose another \`experiment_name\``);
+  }
+
+  /**
+   * Writes all files into a folder of another name, then renames it: at any moment a `step_N` is whole. Where the step has
+   * a checkpoint already, its weights are these, and only the run's state is written again.
+   */
   async save(model: Model, trainer: Trainer, state: RunState, modelFolder: string): Promise<string> {
     const target = this.pathOf(state.step);
-    const temporary = `${target}.tmp-${process.pid}`;
-    this.#removeLeftovers();
-    mkdirSync(temporary, { recursive: true });
-    try {
-      await model.save(temporary, { dtype: "float32" });
-      await trainer.saveState(temporary);
-      for (const file of TEXT_FILES) {
-        const source = join(modelFolder, file);
-        if (existsSync(source)) copyFileSync(source, join(temporary, file));
-      }
-      writeJsonAtomically(join(temporary, STATE_FILE), state);
-      // An older checkpoint of the same step moves aside first: no moment leaves a half-removed `step_N`.
-      if (existsSync(target)) renameSync(target, `${target}.tmp-replaced`);
-      renameSync(temporary, target);
-      rmSync(`${target}.tmp-replaced`, { recursive: true, force: true });
-      syncFolder(this.#folder);
-    } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
-      throw error;
-    }
+    if (existsSync(target)) writeJsonAtomically(join(target, STATE_FILE), state);
+    else await this.#write(target, model, trainer, state, modelFolder);
     this.#prune(state);
     return target;
   }
@@ -76,18 +78,44 @@ export class Checkpoints {
     return state;
   }
 
+  async #write(target: string, model: Model, trainer: Trainer, state: RunState, modelFolder: string): Promise<void> {
+    const temporary = `${target}${UNFINISHED}${process.pid}`;
+    try {
+      this.#removeUnfinished();
+      mkdirSync(temporary, { recursive: true });
+      await model.save(temporary, { dtype: "float32" });
+      await trainer.saveState(temporary);
+      copyTextFiles(modelFolder, temporary);
+      writeJsonAtomically(join(temporary, STATE_FILE), state);
+      syncFolder(temporary);
+      renameSync(temporary, target);
+      syncPath(dirname(target));
+    } catch (error) {
+      rmSync(temporary, { recursive: true, force: true });
+      const latest = this.latest();
+      const left = latest === undefined ? "there is none before it" : `the last one is ${this.pathOf(latest)}`;
+      const cause = error instanceof AjetError ? error : fileError("Cannot write its files", error);
+      throw new FileError(`The checkpoint ${target} could not be written (${left}). ${cause.message}`, { cause: error });
+    }
+  }
+
   #prune(state: RunState): void {
     const keep = new Set(this.steps().slice(-this.#keep));
     if (state.best) keep.add(state.best.step);
     for (const step of this.steps()) {
-      if (!keep.has(step)) rmSync(this.pathOf(step), { recursive: true });
+      if (keep.has(step)) continue;
+      const removed = `${this.pathOf(step)}${UNFINISHED}removed`;
+      rmSync(removed, { recursive: true, force: true });
+      renameSync(this.pathOf(step), removed);
+      rmSync(removed, { recursive: true });
     }
   }
 
-  #removeLeftovers(): void {
+  /** What killed runs left. */
+  #removeUnfinished(): void {
     if (!existsSync(this.#folder)) return;
     for (const name of readdirSync(this.#folder)) {
-      if (name.includes(".tmp-")) rmSync(join(this.#folder, name), { recursive: true });
+      if (name.includes(UNFINISHED)) rmSync(join(this.#folder, name), { recursive: true });
     }
   }
 }

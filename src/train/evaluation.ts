@@ -19,12 +19,17 @@ export interface EvaluationResult {
   unseen_greedy?: SetResult;
 }
 
+/** The held-out tasks of a run. */
 export interface EvaluationTasks {
   validation: Task[];
   unseen: Task[];
 }
 
+/** How an evaluation decodes. */
+export type Decoding = "sampled" | "greedy";
+
 export interface EvaluationOptions {
+  /** Updates before it. */
   step: number;
   /** Of the sampled evaluations. */
   temperature: number;
@@ -42,15 +47,15 @@ export async function evaluate(
   tasks: EvaluationTasks,
   options: EvaluationOptions,
 ): Promise<EvaluationResult> {
-  const greedily = { ...options, temperature: 0, repeats: 1 };
-  const sampled = await evaluateSet(runner, "validation/sampled", tasks.validation, options);
-  const greedy = await evaluateSet(runner, "validation/greedy", tasks.validation, greedily);
-  if (tasks.unseen.length === 0) return { sampled, greedy };
+  const { validation, unseen } = tasks;
+  const sampled = await evaluateSet(runner, "validation", validation, "sampled", options);
+  const greedy = await evaluateSet(runner, "validation", validation, "greedy", options);
+  if (unseen.length === 0) return { sampled, greedy };
   return {
     sampled,
     greedy,
-    unseen_sampled: await evaluateSet(runner, "unseen/sampled", tasks.unseen, options),
-    unseen_greedy: await evaluateSet(runner, "unseen/greedy", tasks.unseen, greedily),
+    unseen_sampled: await evaluateSet(runner, "unseen", unseen, "sampled", options),
+    unseen_greedy: await evaluateSet(runner, "unseen", unseen, "greedy", options),
   };
 }
 
@@ -59,18 +64,20 @@ export function evaluationEpisodes(tasks: EvaluationTasks, repeats: number): num
   return (tasks.validation.length + tasks.unseen.length) * (repeats + 1);
 }
 
-/** Runs each task `repeats` times at one temperature. `name` keeps the draws of evaluations apart. */
+/** Runs each task of a set: `repeats` times when sampled, once when greedy. Set and decoding keep the draws apart. */
 export async function evaluateSet(
   runner: EpisodeRunner,
-  name: string,
+  set: keyof EvaluationTasks,
   tasks: readonly Task[],
+  decoding: Decoding,
   options: EvaluationOptions,
 ): Promise<SetResult> {
-  const requests = tasks.flatMap((task) => Array.from({ length: options.repeats }, (_, sample) => ({ task, sample })));
-  const { step, temperature, maxTokens, signal, onEpisode } = options;
+  const { step, maxTokens, signal, onEpisode } = options;
+  const [repeats, temperature] = decoding === "greedy" ? [1, 0] : [options.repeats, options.temperature];
+  const requests = tasks.flatMap((task) => Array.from({ length: repeats }, (_, sample) => ({ task, sample })));
   const results = await runner.run(
     requests,
-    { mode: "eval", purpose: `eval/${name}`, step, temperature, maxTokens },
+    { mode: "eval", purpose: `eval/${set}/${decoding}`, step, temperature, maxTokens },
     { ...(signal ? { signal } : {}), ...(onEpisode ? { onEpisode } : {}) },
   );
   const count = Math.max(results.length, 1);

@@ -2,17 +2,30 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { basename, join } from "node:path";
 import { ConfigError } from "../native/errors.js";
 import { readJson, writeFileAtomically, writeJsonAtomically } from "./atomic-file.js";
+import { isRunning, type ProcessMark, thisProcess } from "./process-mark.js";
+
+/** Who runs in a folder: `run.json`. */
+export interface RunOrigin {
+  kind: "train" | "eval";
+  /** The configuration's file; relative paths in it are looked up from its folder. */
+  yaml: string;
+  process: ProcessMark;
+}
 
 /** Where a run's files lie: `saved_experiments/<name>/`. */
 export class RunFolder {
   readonly path: string;
-  readonly name: string;
 
-  constructor(experimentDir: string, name: string) {
-    this.name = name;
+  constructor(
+    experimentDir: string,
+    readonly name: string,
+  ) {
     this.path = join(experimentDir, name);
   }
 
+  get exists(): boolean {
+    return existsSync(this.path);
+  }
   get configFile(): string {
     return join(this.path, "config.yaml");
   }
@@ -22,9 +35,6 @@ export class RunFolder {
   get tokensFolder(): string {
     return join(this.path, "tokens");
   }
-  get checkpointsFolder(): string {
-    return join(this.path, "checkpoints");
-  }
   get summaryFile(): string {
     return join(this.path, "summary.json");
   }
@@ -32,20 +42,57 @@ export class RunFolder {
     return join(this.path, "run.json");
   }
 
+  /** Where `step_N` go, by `trainer_common.checkpoint_base_dir` and `project_name`. */
+  checkpointsFolder(baseDir: string | null, project: string): string {
+    return baseDir === null ? join(this.path, "checkpoints") : join(baseDir, project, this.name);
+  }
+
   /**
-   * Makes the folder and notes who runs in it.
-   * @throws ConfigError when a new run would land in a folder that holds one.
+   * Makes the folder for a new run and notes who runs in it.
+   * @throws ConfigError when it holds a run already.
    */
-  create(yamlFile: string, resolvedYaml: string, resume: boolean): void {
-    if (!resume && existsSync(this.#originFile)) {
-      throw new ConfigError(
-        `${this.path} already holds a run: add --resume ${this.name} to go on with it, or choose another \`experiment_name\``,
-      );
+  start(kind: RunOrigin["kind"], yamlFile: string, resolvedYaml: string): void {
+    if (existsSync(this.#originFile)) {
+      const goOn = kind === "train" ? `add --resume ${this.name} to go on with it, or ` : "";
+      throw new ConfigError(`${this.path} already holds a run: ${goOn}choose another \`experiment_name\``);
     }
-    mkdirSync(this.checkpointsFolder, { recursive: true });
-    mkdirSync(this.tokensFolder, { recursive: true });
+    mkdirSync(this.path, { recursive: true });
+    this.#write(kind, yamlFile, resolvedYaml);
+  }
+
+  /** Takes the folder of an earlier run over. */
+  goOn(resolvedYaml: string): void {
+    this.#write("train", this.origin().yaml, resolvedYaml);
+  }
+
+  /**
+   * The training run that lies here.
+   * @throws ConfigError when there is none, or when a process still works on it.
+   */
+  origin(): RunOrigin {
+    if (!existsSync(this.#originFile)) {
+      throw new ConfigError(`There is no run in ${this.path} to resume: leave --resume out to start one`);
+    }
+    const origin = readJson(this.#originFile) as RunOrigin;
+    if (origin.kind !== "train") throw new ConfigError(`${this.path} holds an evaluation: only training runs can be resumed`);
+    if (isRunning(origin.process)) {
+      throw new ConfigError(`Process ${origin.process.pid} still works on ${this.path}: stop it before you resume the run`);
+    }
+    return origin;
+  }
+
+  /** The configuration as it was resolved when the run was last started. */
+  storedConfig(): string {
+    try {
+      return readFileSync(this.configFile, "utf8");
+    } catch (error) {
+      throw new ConfigError(`${this.path} cannot be resumed: it has no config.yaml`, { cause: error });
+    }
+  }
+
+  #write(kind: RunOrigin["kind"], yaml: string, resolvedYaml: string): void {
     writeFileAtomically(this.configFile, resolvedYaml);
-    writeJsonAtomically(this.#originFile, { yaml: yamlFile, pid: process.pid });
+    writeJsonAtomically(this.#originFile, { kind, yaml, process: thisProcess() } satisfies RunOrigin);
   }
 }
 
@@ -56,14 +103,16 @@ export function defaultRunName(yamlFile: string, now: Date): string {
 }
 
 /**
- * The name of the newest run of a YAML file.
+ * The name of the newest training run of a YAML file.
  * @throws ConfigError when there is none.
  */
 export function newestRunOf(experimentDir: string, yamlFile: string): string {
   const runs = existsSync(experimentDir) ? readdirSync(experimentDir) : [];
   const own = runs.filter((name) => {
-    const origin = join(experimentDir, name, "run.json");
-    return existsSync(origin) && (readJson(origin) as { yaml?: string }).yaml === yamlFile;
+    const file = join(experimentDir, name, "run.json");
+    if (!existsSync(file)) return false;
+    const origin = readJson(file) as Partial<RunOrigin>;
+    return origin.kind === "train" && origin.yaml === yamlFile;
   });
   const time = (name: string) => statSync(join(experimentDir, name, "run.json")).mtimeMs;
   const newest = own.sort((a, b) => time(b) - time(a))[0];
@@ -71,13 +120,4 @@ export function newestRunOf(experimentDir: string, yamlFile: string): string {
     throw new ConfigError(`There is no run of ${yamlFile} in ${experimentDir} to resume: leave --resume out to start one`);
   }
   return newest;
-}
-
-/** The resolved configuration as it was written when the run started. */
-export function readResolvedConfig(folder: RunFolder): string {
-  try {
-    return readFileSync(folder.configFile, "utf8");
-  } catch (error) {
-    throw new ConfigError(`${folder.path} is no run: it has no config.yaml`, { cause: error });
-  }
 }

@@ -11,6 +11,8 @@ export interface RunTotals {
   tokens_trained_unshared: number;
   episodes: number;
   episodes_dropped: number;
+  /** Episodes in which the clock decided: another run of the same seed may differ from there on. */
+  episodes_unrepeatable: number;
   calls_trained: number;
   calls_merged: number;
   calls_dropped: number;
@@ -30,6 +32,7 @@ export interface RunState {
   best?: { step: number; success_rate: number };
 }
 
+/** All zero. */
 export function newTotals(): RunTotals {
   return {
     wall_seconds: 0,
@@ -41,6 +44,7 @@ export function newTotals(): RunTotals {
     tokens_trained_unshared: 0,
     episodes: 0,
     episodes_dropped: 0,
+    episodes_unrepeatable: 0,
     calls_trained: 0,
     calls_merged: 0,
     calls_dropped: 0,

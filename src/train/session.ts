@@ -1,10 +1,7 @@
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join } from "node:path";
-import type { Task } from "../agent/task.js";
+import { dirname } from "node:path";
 import type { AjetConfig } from "../config/schema.js";
 import type { Engine } from "../native/engine.js";
-import { ConfigError } from "../native/errors.js";
 import { loadModel, type Model } from "../native/model.js";
 import type { Device } from "../native/types.js";
 import type { EpisodeExecutor } from "../rollout/episode.js";
@@ -15,16 +12,11 @@ import { WorkerPool } from "../rollout/worker-pool.js";
 import type { RunningServer } from "../serve/contract.js";
 import { startServer } from "../serve/server.js";
 import { loadTextModel } from "../serve/text-model.js";
-import { readJsonlTasks } from "../tasks/jsonl-reader.js";
 import { createPythonSandbox, type PythonSandbox } from "../tools/python-sandbox.js";
-import type { EvaluationTasks } from "./evaluation.js";
+import { type PathRoots, resolvePath } from "./resolve-path.js";
 
-export interface SessionOptions {
+export interface SessionOptions extends PathRoots {
   config: AjetConfig;
-  /** Its folder is where relative paths are looked up, after the current folder. */
-  yamlFile: string;
-  /** Where bundled tutorials and models lie; looked up last. */
-  packageRoot: string;
   /** Weights of this folder instead of `model.path` (a checkpoint). Texts still come from `model.path`. */
   weightsFolder?: string;
   /** The Python tool runs without isolation where none works. */
@@ -50,8 +42,7 @@ export class Session implements AsyncDisposable {
 
   static async open(options: SessionOptions): Promise<Session> {
     const { config } = options;
-    const find = (path: string) => resolvePath(path, options);
-    const modelFolder = find(config.model.path);
+    const modelFolder = resolvePath("model.path", config.model.path, options);
     const owned = new Closers();
     try {
       const sandbox = await createPythonSandbox({ unsafe: options.unsafeTools ?? false });
@@ -137,36 +128,4 @@ function createExecutor(options: SessionOptions, sandbox: PythonSandbox): Episod
     onOutput: (text) => options.onUserOutput?.(text),
     onStray: (message) => options.onUserOutput?.(`${message}\n`),
   });
-}
-
-/** The tasks of the training split. */
-export async function trainingTasks(options: SessionOptions): Promise<Task[]> {
-  return readSplit(options, "training", true);
-}
-
-/** The held-out tasks, cut to `data.validation_limit`. */
-export async function evaluationTasks(options: SessionOptions): Promise<EvaluationTasks> {
-  const limit = options.config.data.validation_limit;
-  const cut = (tasks: Task[]) => (limit > 0 ? tasks.slice(0, limit) : tasks);
-  return {
-    validation: cut(await readSplit(options, "validation", false)),
-    unseen: cut(await readSplit(options, "unseen", false)),
-  };
-}
-
-async function readSplit(options: SessionOptions, split: "training" | "validation" | "unseen", required: boolean): Promise<Task[]> {
-  const { task_reader } = options.config;
-  const { file_path } = task_reader[task_reader.type][split];
-  if (file_path) return readJsonlTasks(resolvePath(file_path, options));
-  if (required) throw new ConfigError(`\`task_reader.${task_reader.type}.${split}.file_path\` is missing: name a JSONL file`);
-  return [];
-}
-
-/** A path from the current folder, the YAML's folder or the package, whichever has it. */
-export function resolvePath(path: string, options: Pick<SessionOptions, "yamlFile" | "packageRoot">): string {
-  const roots = [process.cwd(), dirname(options.yamlFile), options.packageRoot];
-  const found = roots.map((root) => join(root, path)).find((candidate) => existsSync(candidate));
-  if (path.startsWith("/")) return path;
-  if (found === undefined) throw new ConfigError(`"${path}" does not exist (looked in ${roots.join(", ")})`);
-  return found;
 }

@@ -1,5 +1,5 @@
 import type { TrainStats } from "../native/types.js";
-import type { CallVerdict } from "../rollout/call-record.js";
+import type { CallRecord, CallVerdict } from "../rollout/call-record.js";
 import type { EpisodeResult } from "../rollout/episode.js";
 import type { RunTotals } from "./run-state.js";
 
@@ -21,16 +21,17 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
   const { results, stats, verdicts } = outcome;
   const kept = results.filter((result) => !result.error);
   const rewards = kept.map((result) => result.reward);
-  const lengths = results.flatMap((result) => result.calls.map((call) => call.sampledIds.length));
-  const prompts = results.flatMap((result) => result.calls.map((call) => call.promptIds.length));
+  const calls = results.flatMap(capturedCalls);
+  const lengths = calls.map((call) => call.sampledIds.length);
+  const prompts = calls.map((call) => call.promptIds.length);
   const generated = sum(lengths);
   const stepSeconds = outcome.rolloutSeconds + outcome.updateSeconds;
   const fates = (fate: CallVerdict["fate"]) => verdicts.filter((verdict) => verdict.fate === fate).length;
   return {
     step: outcome.step,
     "critic/rewards/mean": mean(rewards),
-    "critic/rewards/max": Math.max(...rewards, Number.NEGATIVE_INFINITY),
-    "critic/rewards/min": Math.min(...rewards, Number.POSITIVE_INFINITY),
+    "critic/rewards/max": most(rewards),
+    "critic/rewards/min": least(rewards),
     "critic/success_rate": mean(kept.map((result) => (result.isSuccess ? 1 : 0))),
     "rollout/episodes": results.length,
     "rollout/episodes_dropped": results.length - kept.length,
@@ -39,8 +40,8 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
     "rollout/calls_dropped": fates("dropped"),
     "rollout/tokens_generated": generated,
     "response_length/mean": mean(lengths),
-    "response_length/max": Math.max(0, ...lengths),
-    "response_length/min": lengths.length > 0 ? Math.min(...lengths) : 0,
+    "response_length/max": most(lengths),
+    "response_length/min": least(lengths),
     "prompt_length/mean": mean(prompts),
     "timing_s/rollout": outcome.rolloutSeconds,
     "timing_s/update": outcome.updateSeconds,
@@ -76,8 +77,10 @@ function updateMetrics(stats: TrainStats): Record<string, number> {
 /** Means of the workflow's own numbers over the episodes that gave them. */
 function workflowMetrics(results: readonly EpisodeResult[]): Record<string, number> {
   const values = new Map<string, number[]>();
-  for (const result of results) {
-    for (const [name, value] of Object.entries(result.logMetrics)) values.set(name, [...(values.get(name) ?? []), value]);
+  for (const [name, value] of results.flatMap((result) => Object.entries(result.logMetrics))) {
+    const list = values.get(name);
+    if (list) list.push(value);
+    else values.set(name, [value]);
   }
   return Object.fromEntries([...values].map(([name, list]) => [`workflow/${name}`, mean(list)]));
 }
@@ -88,7 +91,8 @@ export function addToTotals(totals: RunTotals, outcome: StepOutcome): void {
   totals.wall_seconds += outcome.rolloutSeconds + outcome.updateSeconds;
   totals.episodes += results.length;
   for (const result of results) {
-    totals.tokens_generated += sum(result.calls.map((call) => call.sampledIds.length));
+    totals.tokens_generated += sum(capturedCalls(result).map((call) => call.sampledIds.length));
+    if (result.unrepeatable.length > 0) totals.episodes_unrepeatable++;
     if (result.error) {
       totals.episodes_dropped++;
       countReason(totals, `episode: ${result.error.kind}`);
@@ -112,6 +116,19 @@ export function addToTotals(totals: RunTotals, outcome: StepOutcome): void {
 
 function countReason(totals: RunTotals, reason: string): void {
   totals.drop_reasons[reason] = (totals.drop_reasons[reason] ?? 0) + 1;
+}
+
+/** Every call that the server recorded for an episode, those of failed attempts included. */
+function capturedCalls(result: EpisodeResult): CallRecord[] {
+  return [...result.calls, ...result.droppedCalls.map(({ call }) => call)];
+}
+
+function most(values: readonly number[]): number {
+  return values.reduce((a, b) => Math.max(a, b), values[0] ?? 0);
+}
+
+function least(values: readonly number[]): number {
+  return values.reduce((a, b) => Math.min(a, b), values[0] ?? 0);
 }
 
 function sum(values: readonly number[]): number {

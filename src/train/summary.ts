@@ -5,9 +5,15 @@ import type { RunState } from "./run-state.js";
 export type Summary = Record<string, unknown>;
 
 /** Counts and rates of a finished run; rates that were not measured are absent. */
-export function summarise(state: RunState, held: EvaluationTasks, after: EvaluationResult): Summary {
+export function summarise(
+  project: string,
+  state: RunState,
+  held: EvaluationTasks,
+  after: EvaluationResult | undefined,
+): Summary {
   const { totals, before } = state;
   return {
+    project,
     steps: state.step,
     ...totals,
     ...rates("before", before),
@@ -15,11 +21,11 @@ export function summarise(state: RunState, held: EvaluationTasks, after: Evaluat
     validation_tasks: held.validation.length,
     unseen_tasks: held.unseen.length,
     tokens_unshared_per_trained: totals.tokens_trained > 0 ? totals.tokens_trained_unshared / totals.tokens_trained : 0,
-    best_step: state.best?.step,
+    ...(state.best ? { best_step: state.best.step } : {}),
   };
 }
 
-function rates(moment: "before" | "after", result: EvaluationResult | undefined): Record<string, number> {
+function rates(moment: "before" | "after", result?: EvaluationResult): Record<string, number> {
   if (result === undefined) return {};
   return {
     [`success_rate_${moment}`]: result.sampled.success_rate,

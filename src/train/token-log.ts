@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { TrainStats } from "../native/types.js";
 import type { CallRecord, CallVerdict } from "../rollout/call-record.js";
@@ -13,12 +13,14 @@ export class TokenLog {
   /** Removes the steps after `lastStep`: a resumed run writes them again. */
   constructor(folder: string, lastStep: number) {
     this.#folder = folder;
+    mkdirSync(folder, { recursive: true });
     for (const name of readdirSync(folder)) {
       const step = /^step_(\d+)\.jsonl$/.exec(name)?.[1];
       if (step === undefined || Number(step) > lastStep) rmSync(join(folder, name));
     }
   }
 
+  /** @param verdicts How each call that is not dropped with its attempt ended. */
   write(
     step: number,
     results: readonly EpisodeResult[],
@@ -39,23 +41,30 @@ export class TokenLog {
         reason: result.reason,
         dropped: result.error,
         attempts: result.attempts,
-        calls: result.calls.map((call) => ({
-          call_id: call.callId,
-          verdict: verdicts.get(call),
-          temperature: call.temperature,
-          version: call.firstVersion,
-          finish_reason: call.finishReason,
-          prompt_ids: [...call.promptIds],
-          sampled_ids: [...call.sampledIds],
-          logprobs: rounded(call.logprobs),
-          entropies: rounded(entropies.get(call) ?? new Float32Array(0)),
-          messages: call.messages,
-          reply: call.reply,
-        })),
+        calls: [
+          ...result.calls.map((call) => callLine(call, verdicts.get(call), entropies.get(call))),
+          ...result.droppedCalls.map(({ call, reason }) => callLine(call, { fate: "dropped", reason }, undefined)),
+        ],
       }),
     );
     writeFileAtomically(join(this.#folder, `step_${step}.jsonl`), `${lines.join("\n")}\n`);
   }
+}
+
+function callLine(call: CallRecord, verdict: CallVerdict | undefined, entropies: Float32Array | undefined): object {
+  return {
+    call_id: call.callId,
+    verdict,
+    temperature: call.temperature,
+    version: call.firstVersion,
+    finish_reason: call.finishReason,
+    prompt_ids: [...call.promptIds],
+    sampled_ids: [...call.sampledIds],
+    logprobs: rounded(call.logprobs),
+    entropies: rounded(entropies ?? new Float32Array(0)),
+    messages: call.messages,
+    reply: call.reply,
+  };
 }
 
 function entropiesByCall(batch: StepBatch, stats: TrainStats | undefined): Map<CallRecord, Float32Array> {

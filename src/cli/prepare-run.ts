@@ -1,0 +1,62 @@
+import { dump, load } from "js-yaml";
+import { changedKeys } from "../config/changed-keys.js";
+import { type LoadedConfig, loadConfig, resolveConfig } from "../config/load-config.js";
+import { applyOverrides, type YamlTree } from "../config/overrides.js";
+import { ConfigError } from "../native/errors.js";
+import { defaultRunName, newestRunOf, RunFolder } from "../train/run-folder.js";
+import { placeOverrides } from "./options.js";
+import type { TrainOptions } from "./train.js";
+
+/** A run that is ready to start: its folder is made, its configuration is written there. */
+export interface PreparedRun extends LoadedConfig {
+  folder: RunFolder;
+  /** The YAML that the run was started from. */
+  yamlFile: string;
+}
+
+/**
+ * A new run of a YAML, or with `--resume` an earlier one.
+ * @param given The YAML on the command line, if any.
+ * @param tutorial The YAML that is taken where none is given.
+ */
+export function prepareRun(given: string | undefined, tutorial: string, options: TrainOptions): PreparedRun {
+  const overrides = [...options.set, ...placeOverrides(options)];
+  const loaded = loadConfig(given ?? tutorial, overrides);
+  if (options.resume !== undefined) return resumeRun(given, tutorial, loaded, overrides, options.resume);
+  const { config } = loaded;
+  const yamlFile = given ?? tutorial;
+  const folder = new RunFolder(config.experiment_dir, config.experiment_name ?? freeName(config.experiment_dir, yamlFile));
+  folder.start("train", yamlFile, dump({ ajet: config }));
+  return { ...loaded, folder, yamlFile };
+}
+
+/** An earlier run goes on with the configuration that it was started with; only `--set` changes it. */
+function resumeRun(
+  given: string | undefined,
+  tutorial: string,
+  { config: now }: LoadedConfig,
+  overrides: readonly string[],
+  resume: string | true | false,
+): PreparedRun {
+  const name = typeof resume === "string" ? resume : (now.experiment_name ?? newestRunOf(now.experiment_dir, given ?? tutorial));
+  const folder = new RunFolder(now.experiment_dir, name);
+  const { yaml } = folder.origin();
+  if (given !== undefined && given !== yaml) throw new ConfigError(`${folder.path} is a run of ${yaml}, not of ${given}`);
+  const { ajet: stored } = load(folder.storedConfig()) as { ajet: YamlTree };
+  applyOverrides(stored, overrides);
+  const { config } = resolveConfig(stored, folder.configFile);
+  const notes = [`the run goes on with its own ${folder.configFile}${overrides.length > 0 ? ", changed by --set" : ""}`];
+  const changed = yaml === (given ?? tutorial) ? changedKeys(config, now) : [];
+  if (changed.length > 0) notes.push(`what ${yaml} says by now about ${changed.join(", ")} is not looked at: use --set`);
+  folder.goOn(dump({ ajet: config }));
+  return { config, notes, folder, yamlFile: yaml };
+}
+
+/** A run without a name is called after its YAML and the second in which it starts; two may start in one second. */
+function freeName(experimentDir: string, yamlFile: string): string {
+  const name = defaultRunName(yamlFile, new Date());
+  for (let count = 1; ; count++) {
+    const candidate = count === 1 ? name : `${name}_${count}`;
+    if (!new RunFolder(experimentDir, candidate).exists) return candidate;
+  }
+}

@@ -1,0 +1,85 @@
+import { ProgressBar } from "../report/progress-bar.js";
+import { evaluationLine, stepLine } from "../report/step-line.js";
+import type { EpisodeResult } from "../rollout/episode.js";
+import type { EvaluationResult } from "../train/evaluation.js";
+import { FailureReport } from "../train/failure-report.js";
+import type { StepMetrics } from "../train/step-metrics.js";
+import type { RunListener, RunStart } from "../train/training-run.js";
+import type { Output } from "./output.js";
+
+/** Causes of failure that are printed at the end. */
+const MOST_CAUSES = 10;
+
+/** Prints a run as it goes on. */
+export class RunPrinter implements RunListener, Disposable {
+  readonly #output: Output;
+  /** Whether each step gets a line. */
+  readonly #stepLines: boolean;
+  readonly #failures = new FailureReport();
+  #bar: ProgressBar | undefined;
+  #done = 0;
+  #dropped = 0;
+  #timeLeft = "";
+
+  constructor(output: Output, stepLines: boolean) {
+    this.#output = output;
+    this.#stepLines = stepLines;
+  }
+
+  onStart({ device, isolation, trainingTasks, firstStep, totalSteps }: RunStart): void {
+    const steps = firstStep > totalSteps ? `all ${totalSteps} steps done` : `steps ${firstStep} to ${totalSteps}`;
+    this.#output.line(`${device}; Python tool: ${isolation}; ${trainingTasks} tasks, ${steps}`);
+  }
+
+  onPhase(phase: string, episodes: number): void {
+    this.#bar?.stop();
+    this.#done = 0;
+    this.#bar = new ProgressBar(phase, episodes, this.#output.interactive);
+  }
+
+  onEpisode(result: EpisodeResult): void {
+    this.#bar?.update(++this.#done, this.#timeLeft);
+    const repeated = this.#failures.unrepeatable === undefined;
+    this.#failures.add(result);
+    if (repeated && this.#failures.unrepeatable !== undefined) {
+      this.#output.note(`note: this run no longer repeats to the last bit: ${this.#failures.unrepeatable}`);
+    }
+    // The first one at once, so that a broken workflow shows; the others at the end, by cause.
+    if (result.error && ++this.#dropped === 1) {
+      const { kind, message, stack } = result.error;
+      this.#output.note(`dropped an episode of task ${result.task.taskId} (${kind}): ${(this.#output.verbose && stack) || message}`);
+    }
+  }
+
+  onEvaluation(moment: string, result: EvaluationResult): void {
+    this.#bar?.stop();
+    this.#output.line(evaluationLine(moment, result));
+    this.#output.result({ evaluation: moment, ...result });
+  }
+
+  onStep(metrics: StepMetrics, totalSteps: number): void {
+    this.#bar?.stop();
+    const secondsLeft = (metrics["timing_s/step"] ?? 0) * (totalSteps - metrics.step);
+    this.#timeLeft = `about ${duration(secondsLeft)} of training left`;
+    if (this.#stepLines) this.#output.line(stepLine(metrics, totalSteps));
+    this.#output.result(metrics);
+  }
+
+  onCheckpoint(folder: string): void {
+    this.#output.note(`checkpoint ${folder}`);
+  }
+
+  /** Ends the bar, and tells what failed and why. */
+  [Symbol.dispose](): void {
+    this.#bar?.stop();
+    const lines = this.#failures.lines();
+    if (lines.length === 0) return;
+    this.#output.note(`failed episodes, by cause (${this.#dropped} dropped):`);
+    for (const line of lines.slice(0, MOST_CAUSES)) this.#output.note(`  ${line}`);
+    if (lines.length > MOST_CAUSES) this.#output.note(`  and ${lines.length - MOST_CAUSES} more causes`);
+  }
+}
+
+function duration(seconds: number): string {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
