@@ -31,7 +31,7 @@ const { values, positionals } = parseArgs({
     requests: { type: "string" },
     "plain-malloc": { type: "boolean", default: false },
     "torch-compile": { type: "boolean", default: false },
-    "micro-rows": { type: "string", default: "16" },
+    "micro-rows": { type: "string", default: "8" },
   },
 });
 

@@ -1,14 +1,11 @@
 import type { Command } from "commander";
-import { loadModel, type Model } from "../native/model.js";
-import type { Device } from "../native/types.js";
-import { type CommonOptions, command, parseCount, withDevice } from "./options.js";
+import { ConfigError } from "../native/errors.js";
+import type { Model } from "../native/model.js";
+import { type ModelOptions, modelSettings, openModel } from "./model-settings.js";
+import { type CommonOptions, command, parseCount, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
-import { findPath } from "./package-root.js";
 
-interface BenchOptions extends CommonOptions {
-  model: string;
-  device?: Device;
-  threads?: number;
+interface BenchOptions extends CommonOptions, ModelOptions {
   promptTokens: number;
   newTokens: number;
   repeats: number;
@@ -30,12 +27,12 @@ export function addBench(program: Command): void {
     .option("--prompt-tokens <n>", "length of the prompts", parseCount, 256)
     .option("--new-tokens <n>", "length of the completions", parseCount, 64)
     .option("--repeats <n>", "runs of each figure; the median is printed", parseCount, 5);
-  withDevice(bench).action(async (options: BenchOptions) => {
+  withOverrides(withDevice(bench)).action(async (options: BenchOptions) => {
     const output = new Output(options);
-    await using model = await loadModel(findPath(options.model), {
-      device: options.device ?? "auto",
-      threads: options.threads ?? 0,
-    });
+    for (const [flag, value] of Object.entries({ promptTokens: options.promptTokens, newTokens: options.newTokens })) {
+      if (value < 1) throw new ConfigError(`Expected at least 1 token for ${flag} but received ${value}`);
+    }
+    await using model = await openModel(modelSettings(options, []));
     for (const requests of [1, 16, 64]) report(output, await decodeRate(model, options, requests));
     report(output, await prefillRate(model, options));
     report(output, await updateRate(model, options));
@@ -43,7 +40,9 @@ export function addBench(program: Command): void {
 }
 
 function report(output: Output, figure: Figure): void {
-  output.line(`${figure.name.padEnd(10)} ${figure.value.toFixed(1).padStart(12)} ${figure.unit}  (${figure.shape}; ${figure.device})`);
+  output.line(
+    `${figure.name.padEnd(10)} ${figure.value.toFixed(1).padStart(12)} ${figure.unit}  (${figure.shape}; ${figure.device})`,
+  );
   output.result({ ...figure });
 }
 
@@ -53,7 +52,9 @@ async function decodeRate(model: Model, options: BenchOptions, requests: number)
     await engine.resetPrefixCache();
     const prompts = Array.from({ length: requests }, (_, i) => promptOf(model, 8, i));
     const started = performance.now();
-    await Promise.all(prompts.map((prompt) => engine.generate(prompt, { maxTokens: options.newTokens, temperature: 1 })));
+    await Promise.all(
+      prompts.map((prompt) => engine.generate(prompt, { maxTokens: options.newTokens, temperature: 1 })),
+    );
     return (requests * options.newTokens * 1000) / (performance.now() - started);
   });
   return figure("decode", value, "tokens/s", model, `${requests} requests, 8 + ${options.newTokens} tokens`);
@@ -90,7 +91,13 @@ async function updateRate(model: Model, options: BenchOptions): Promise<Figure> 
     const stats = await trainer.step(batch, { preset: "ajet" });
     return (stats.tokensUnshared * 1000) / (performance.now() - started);
   });
-  return figure("update", value, "row tokens/s", model, `group of ${rows}, prompt ${options.promptTokens}, response ${options.newTokens}`);
+  return figure(
+    "update",
+    value,
+    "row tokens/s",
+    model,
+    `group of ${rows}, prompt ${options.promptTokens}, response ${options.newTokens}`,
+  );
 }
 
 function figure(name: string, value: number, unit: string, model: Model, shape: string): Figure {

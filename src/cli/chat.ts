@@ -1,22 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import { loadModel } from "../native/model.js";
-import type { Device } from "../native/types.js";
 import { loadTextModel } from "../serve/text-model.js";
 import type { TemplateMessage } from "../text/chat-template.js";
 import { StreamDecoder } from "../text/stream-decoder.js";
-import { type CommonOptions, command, parseCount, parseNumber, withDevice } from "./options.js";
+import { engineOptions } from "../train/native-options.js";
+import { ENGINE_KEYS, type ModelOptions, modelSettings, openModel } from "./model-settings.js";
+import { type CommonOptions, command, parseCount, parseNumber, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
-import { findPath } from "./package-root.js";
 
-interface ChatOptions extends CommonOptions {
-  model: string;
+interface ChatOptions extends CommonOptions, ModelOptions {
   system?: string;
   temperature: number;
   maxTokens: number;
-  device?: Device;
-  threads?: number;
 }
 
 /** `ajet chat`: a conversation with a model folder in the terminal. */
@@ -26,14 +22,14 @@ export function addChat(program: Command): void {
     .option("--system <text>", "system prompt")
     .option("--temperature <x>", "0 is greedy", parseNumber, 0.7)
     .option("--max-tokens <n>", "of a reply", parseCount, 256);
-  withDevice(chat).action((options: ChatOptions) => converse(options, new Output(options)));
+  withOverrides(withDevice(chat)).action((options: ChatOptions) => converse(options, new Output(options)));
 }
 
 async function converse(options: ChatOptions, output: Output): Promise<void> {
-  const folder = findPath(options.model);
-  await using model = await loadModel(folder, { device: options.device ?? "auto", threads: options.threads ?? 0 });
-  await using engine = await model.createEngine();
-  const { tokenizer, chatTemplate } = await loadTextModel(folder, model, engine);
+  const settings = modelSettings(options, ENGINE_KEYS);
+  await using model = await openModel(settings);
+  await using engine = await model.createEngine(engineOptions(settings));
+  const { tokenizer, chatTemplate } = await loadTextModel(settings.model.path, model, engine);
   const messages: TemplateMessage[] = options.system ? [{ role: "system", content: options.system }] : [];
   const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: "you: " });
   terminal.prompt();

@@ -42,7 +42,11 @@ function node(): Finding {
 function native(): Finding {
   try {
     const info = nativeInfo();
-    return { name: "native core", ok: true, value: `${info.isa} (can run: ${info.isas.join(", ")}), built with ${info.compiler}` };
+    return {
+      name: "native core",
+      ok: true,
+      value: `${info.isa} (can run: ${info.isas.join(", ")}), built with ${info.compiler}`,
+    };
   } catch (error) {
     return { name: "native core", ok: false, value: (error as Error).message, remedy: "npx ajet build" };
   }
@@ -51,7 +55,12 @@ function native(): Finding {
 function cuda(): Finding {
   try {
     const { built, available, reason } = nativeInfo().cuda;
-    return { name: "cuda", ok: available, value: available ? "available" : reason, ...(built ? {} : { remedy: "training runs on the CPU" }) };
+    return {
+      name: "cuda",
+      ok: available,
+      value: available ? "available" : reason,
+      ...(built ? {} : { remedy: "training runs on the CPU" }),
+    };
   } catch {
     return { name: "cuda", ok: false, value: "unknown: the native core does not load" };
   }
@@ -77,6 +86,11 @@ async function python(): Promise<Finding> {
     await sandbox.dispose();
     return { name: "python tool", ok: true, value: `Python ${stdout.trim()}, ${sandbox.description}` };
   } catch (error) {
-    return { name: "python tool", ok: false, value: (error as Error).message, remedy: "apt-get install python3 bubblewrap" };
+    return {
+      name: "python tool",
+      ok: false,
+      value: (error as Error).message,
+      remedy: "apt-get install python3 bubblewrap",
+    };
   }
 }

@@ -21,8 +21,12 @@ const program = new Command("ajet")
   .enablePositionalOptions()
   .exitOverride();
 
-for (const add of [addTrain, addEval, addServe, addChat, addSft, addBench, addDoctor, addBuild, addProblems]) add(program);
+for (const add of [addTrain, addEval, addServe, addChat, addSft, addBench, addDoctor, addBuild, addProblems])
+  add(program);
 addLaunch(program);
+
+// A reader that goes away (`ajet train | head`) must not take the run with it.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
 try {
   await program.parseAsync();

@@ -25,7 +25,10 @@ export function prepareRun(given: string | undefined, tutorial: string, options:
   if (options.resume !== undefined) return resumeRun(given, tutorial, loaded, overrides, options.resume);
   const { config } = loaded;
   const yamlFile = given ?? tutorial;
-  const folder = new RunFolder(config.experiment_dir, config.experiment_name ?? freeName(config.experiment_dir, yamlFile));
+  const folder = new RunFolder(
+    config.experiment_dir,
+    config.experiment_name ?? defaultRunName(config.experiment_dir, yamlFile),
+  );
   folder.start("train", yamlFile, dump({ ajet: config }));
   return { ...loaded, folder, yamlFile };
 }
@@ -38,25 +41,21 @@ function resumeRun(
   overrides: readonly string[],
   resume: string | true | false,
 ): PreparedRun {
-  const name = typeof resume === "string" ? resume : (now.experiment_name ?? newestRunOf(now.experiment_dir, given ?? tutorial));
+  const name =
+    typeof resume === "string" ? resume : (now.experiment_name ?? newestRunOf(now.experiment_dir, given ?? tutorial));
   const folder = new RunFolder(now.experiment_dir, name);
   const { yaml } = folder.origin();
-  if (given !== undefined && given !== yaml) throw new ConfigError(`${folder.path} is a run of ${yaml}, not of ${given}`);
+  if (given !== undefined && given !== yaml)
+    throw new ConfigError(`${folder.path} is a run of ${yaml}, not of ${given}`);
   const { ajet: stored } = load(folder.storedConfig()) as { ajet: YamlTree };
   applyOverrides(stored, overrides);
   const { config } = resolveConfig(stored, folder.configFile);
-  const notes = [`the run goes on with its own ${folder.configFile}${overrides.length > 0 ? ", changed by --set" : ""}`];
+  const notes = [
+    `the run goes on with its own ${folder.configFile}${overrides.length > 0 ? ", changed by --set" : ""}`,
+  ];
   const changed = yaml === (given ?? tutorial) ? changedKeys(config, now) : [];
-  if (changed.length > 0) notes.push(`what ${yaml} says by now about ${changed.join(", ")} is not looked at: use --set`);
+  if (changed.length > 0)
+    notes.push(`what ${yaml} says by now about ${changed.join(", ")} is not looked at: use --set`);
   folder.goOn(dump({ ajet: config }));
   return { config, notes, folder, yamlFile: yaml };
-}
-
-/** A run without a name is called after its YAML and the second in which it starts; two may start in one second. */
-function freeName(experimentDir: string, yamlFile: string): string {
-  const name = defaultRunName(yamlFile, new Date());
-  for (let count = 1; ; count++) {
-    const candidate = count === 1 ? name : `${name}_${count}`;
-    if (!new RunFolder(experimentDir, candidate).exists) return candidate;
-  }
 }

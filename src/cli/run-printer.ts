@@ -47,7 +47,9 @@ export class RunPrinter implements RunListener, Disposable {
     // The first one at once, so that a broken workflow shows; the others at the end, by cause.
     if (result.error && ++this.#dropped === 1) {
       const { kind, message, stack } = result.error;
-      this.#output.note(`dropped an episode of task ${result.task.taskId} (${kind}): ${(this.#output.verbose && stack) || message}`);
+      this.#output.note(
+        `dropped an episode of task ${result.task.taskId} (${kind}): ${(this.#output.verbose && stack) || message}`,
+      );
     }
   }
 

@@ -1,23 +1,26 @@
-import { copyFileSync, existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { ConfigError } from "../native/errors.js";
-import { createModelFromConfig, loadModel } from "../native/model.js";
+import type { AjetConfig } from "../config/schema.js";
+import { AbortError, ConfigError } from "../native/errors.js";
+import { createModelFromConfig, type Model } from "../native/model.js";
+import type { TrainStats } from "../native/types.js";
 import { ProgressBar } from "../report/progress-bar.js";
 import { loadChatTemplate } from "../text/chat-template.js";
 import { loadTokenizer } from "../text/tokenizer.js";
-import { TEXT_FILES } from "../train/checkpoints.js";
+import { copyTextFiles } from "../train/checkpoints.js";
+import { trainerOptions } from "../train/loss-options.js";
+import { placeOf } from "../train/native-options.js";
 import { runSft, sftSteps } from "../train/sft.js";
 import { readConversations, type SupervisedCall, supervisedCalls } from "../train/sft-data.js";
-import { type CommonOptions, command, parseCount, parseNumber, withDevice } from "./options.js";
+import { type ModelOptions, modelSettings, openModel } from "./model-settings.js";
+import { type CommonOptions, command, parseCount, parseNumber, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
+import { StopSignal } from "./stop-signal.js";
 
-interface SftOptions extends CommonOptions {
+interface SftOptions extends CommonOptions, ModelOptions {
   data: string;
-  model: string;
   out: string;
-  device?: "auto";
-  threads?: number;
   epochs: number;
   batchSize: number;
   lr: number;
@@ -29,9 +32,16 @@ interface SftOptions extends CommonOptions {
 
 /** `ajet sft`: supervised fine-tuning on conversations. */
 export function addSft(program: Command): void {
-  const sft = command(program, "sft", "supervised fine-tuning on conversations; a folder without weights starts from random ones")
+  const sft = command(
+    program,
+    "sft",
+    "supervised fine-tuning on conversations; a folder without weights starts from random ones",
+  )
     .requiredOption("--data <file>", "JSONL with `messages` and `tools`; every assistant message is learned")
-    .requiredOption("--model <dir>", "Hugging Face folder: config.json, tokenizer.json and, to go on from them, weights")
+    .requiredOption(
+      "--model <dir>",
+      "Hugging Face folder: config.json, tokenizer.json and, to go on from them, weights",
+    )
     .requiredOption("--out <dir>", "folder for the trained model")
     .option("--epochs <n>", "passes over the data", parseCount, 1)
     .option("--batch-size <n>", "conversations a step", parseCount, 64)
@@ -40,62 +50,90 @@ export function addSft(program: Command): void {
     .option("--weight-decay <x>", "AdamW's decoupled weight decay", parseNumber, 0.01)
     .option("--seed <n>", "of the order and of random weights", parseCount, 1)
     .option("--dtype <dtype>", "of the saved weights: float32 or bfloat16", "float32");
-  withDevice(sft).action((options: SftOptions) => train(options, new Output(options)));
+  withOverrides(withDevice(sft)).action((options: SftOptions) => train(options, new Output(options)));
 }
 
 async function train(options: SftOptions, output: Output): Promise<void> {
-  if (!["float32", "bfloat16"].includes(options.dtype)) {
-    throw new ConfigError(`Expected float32 or bfloat16 for --dtype but received "${options.dtype}"`);
-  }
-  const place = { ...(options.device ? { device: options.device } : {}), threads: options.threads ?? 0 };
-  const hasWeights = ["model.safetensors", "model.safetensors.index.json"].some((file) => existsSync(join(options.model, file)));
-  await using model = hasWeights
-    ? await loadModel(options.model, place)
-    : await createModelFromConfig(join(options.model, "config.json"), BigInt(options.seed), place);
-  const conversations = await prepare(options, model.shape.vocabSize);
+  checkOptions(options);
+  const settings = sftSettings(options);
+  await using model = await startModel(settings, options.seed);
+  const conversations = await prepare(settings.model.path, options.data, model.shape.vocabSize);
   const totalSteps = sftSteps(conversations.length, options);
   output.line(
     `${conversations.length} conversations, ${totalSteps} steps, ${model.shape.parameters.toLocaleString("en")} parameters` +
-      `${hasWeights ? "" : ", from random weights"}, ${model.device}`,
+      `${hasWeights(settings.model.path) ? "" : ", from random weights"}, ${model.deviceDescription}`,
   );
-  await using trainer = await model.createTrainer({
-    learningRate: options.lr,
-    weightDecay: options.weightDecay,
-    schedule: "cosine",
-    warmupSteps: options.warmup,
-    totalSteps,
-    finalRatio: 0.1,
-    maxBatchTokens: 16384,
-  });
-  const bar = new ProgressBar("sft", totalSteps, output.interactive);
-  await runSft(trainer, conversations, {
-    ...options,
-    onStep: (step, steps, stats) => {
-      bar.update(step, `loss ${stats.loss.toFixed(4)}`);
-      if (step % 20 === 0 || step === steps) {
-        const rate = stats.tokensTrained / (stats.forwardSeconds + stats.backwardSeconds + stats.optimizerSeconds);
-        output.line(`step ${step}/${steps}  loss ${stats.loss.toFixed(4)}  lr ${stats.learningRate.toExponential(2)}  ${Math.round(rate)} tok/s`);
-      }
-      output.result({ step, loss: stats.loss, grad_norm: stats.gradNorm, learning_rate: stats.learningRate });
-    },
-  });
-  bar.stop();
-  mkdirSync(options.out, { recursive: true });
-  await model.save(options.out, { dtype: options.dtype });
-  for (const file of TEXT_FILES) {
-    const source = join(options.model, file);
-    if (existsSync(source) && options.model !== options.out) copyFileSync(source, join(options.out, file));
+  await using trainer = await model.createTrainer(trainerOptions(settings, totalSteps));
+  using stop = new StopSignal(() =>
+    output.note("stopping: the model is saved as it is (press again to leave at once)"),
+  );
+  using bar = new ProgressBar("sft", totalSteps, output.interactive);
+  const onStep = (step: number, steps: number, stats: TrainStats) => {
+    bar.update(step, `loss ${stats.loss.toFixed(4)}`);
+    if (step % LINE_EVERY === 0 || step === steps) output.line(stepLine(step, steps, stats));
+    output.result({ step, loss: stats.loss, grad_norm: stats.gradNorm, learning_rate: stats.learningRate });
+  };
+  const save = async () => {
+    await model.save(options.out, { dtype: options.dtype });
+    if (resolve(settings.model.path) !== resolve(options.out)) copyTextFiles(settings.model.path, options.out);
+    output.line(`saved ${options.out}`);
+  };
+  try {
+    await runSft(trainer, conversations, { ...options, onStep, signal: stop.signal });
+  } catch (error) {
+    if (error instanceof AbortError) await save();
+    throw error;
   }
-  output.line(`saved ${options.out}`);
+  await save();
 }
 
-async function prepare(options: SftOptions, vocabSize: number): Promise<SupervisedCall[][]> {
-  const tokenizer = await loadTokenizer(options.model, { vocabSize });
-  const template = await loadChatTemplate(options.model, tokenizer);
+/** Steps between lines on the terminal. */
+const LINE_EVERY = 20;
+
+function stepLine(step: number, steps: number, stats: TrainStats): string {
+  const rate = stats.tokensTrained / (stats.forwardSeconds + stats.backwardSeconds + stats.optimizerSeconds);
+  return `step ${step}/${steps}  loss ${stats.loss.toFixed(4)}  lr ${stats.learningRate.toExponential(2)}  ${Math.round(rate)} tok/s`;
+}
+
+function checkOptions({ dtype, epochs, batchSize }: SftOptions): void {
+  if (!["float32", "bfloat16"].includes(dtype)) {
+    throw new ConfigError(`Expected float32 or bfloat16 for --dtype but received "${dtype}"`);
+  }
+  if (epochs < 1) throw new ConfigError(`Expected at least 1 for --epochs but received ${epochs}`);
+  if (batchSize < 1) throw new ConfigError(`Expected at least 1 for --batch-size but received ${batchSize}`);
+}
+
+/** The flags as a configuration, with `--set` on top. */
+function sftSettings(options: SftOptions): AjetConfig {
+  const optim = {
+    lr: options.lr,
+    weight_decay: options.weightDecay,
+    warmup_steps: options.warmup,
+    schedule: "cosine",
+    final_ratio: 0.1,
+  };
+  const keys = ["trainer_common.optim", "trainer_common.max_batch_tokens"];
+  return modelSettings(options, keys, { trainer_common: { max_batch_tokens: 16384, optim } });
+}
+
+async function startModel(settings: AjetConfig, seed: number): Promise<Model> {
+  const { path } = settings.model;
+  if (hasWeights(path)) return openModel(settings);
+  return createModelFromConfig(join(path, "config.json"), BigInt(seed), placeOf(settings));
+}
+
+function hasWeights(folder: string): boolean {
+  return ["model.safetensors", "model.safetensors.index.json"].some((file) => existsSync(join(folder, file)));
+}
+
+async function prepare(modelFolder: string, data: string, vocabSize: number): Promise<SupervisedCall[][]> {
+  if (!existsSync(data)) throw new ConfigError(`The conversations ${data} do not exist`);
+  const tokenizer = await loadTokenizer(modelFolder, { vocabSize });
+  const template = await loadChatTemplate(modelFolder, tokenizer);
   const conversations: SupervisedCall[][] = [];
-  for await (const conversation of readConversations(options.data)) {
+  for await (const conversation of readConversations(data)) {
     conversations.push(supervisedCalls(conversation, template, tokenizer));
   }
-  if (conversations.length === 0) throw new ConfigError(`Expected at least one conversation in ${options.data}`);
+  if (conversations.length === 0) throw new ConfigError(`Expected at least one conversation in ${data}`);
   return conversations;
 }

@@ -34,7 +34,10 @@ export function addTrain(program: Command): void {
 /** Adds the options that both spellings of `ajet train` take. */
 export function withTraining(target: Command): Command {
   target
-    .option("--resume [name]", "goes on with the newest run of this YAML, or with the one named, by its stored config.yaml")
+    .option(
+      "--resume [name]",
+      "goes on with the newest run of this YAML, or with the one named, by its stored config.yaml",
+    )
     .option("--unsafe-tools", "runs the Python tool without isolation where none works");
   return withOverrides(withDevice(target));
 }

@@ -38,7 +38,8 @@ function ajetTree(file: string): YamlTree {
   try {
     document = load(readFileSync(file, "utf8"), { filename: file });
   } catch (error) {
-    if (error instanceof YAMLException) throw new ConfigError(`${file} is not valid YAML: ${error.message}`, { cause: error });
+    if (error instanceof YAMLException)
+      throw new ConfigError(`${file} is not valid YAML: ${error.message}`, { cause: error });
     const code = (error as NodeJS.ErrnoException).code;
     throw new ConfigError(`Cannot read the configuration ${file}: ${code ?? String(error)}`, { cause: error });
   }

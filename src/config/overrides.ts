@@ -17,7 +17,10 @@ export function applyOverrides(tree: YamlTree, overrides: readonly string[]): vo
   for (const override of overrides) {
     const equals = override.indexOf("=");
     if (equals <= 0) throw new ConfigError(`Expected KEY=VALUE for --set but received "${override}"`);
-    const path = override.slice(0, equals).trim().replace(/^ajet\./, "");
+    const path = override
+      .slice(0, equals)
+      .trim()
+      .replace(/^ajet\./, "");
     setPath(tree, path, parseValue(path, override.slice(equals + 1)));
   }
 }

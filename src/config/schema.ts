@@ -23,36 +23,44 @@ const jsonlReader = z
 
 const taskReader = z
   .strictObject({
-    type: z.enum(["jsonl_dataset_file", "dataset_file"]).default("jsonl_dataset_file").describe("Where tasks come from"),
+    type: z
+      .enum(["jsonl_dataset_file", "dataset_file"])
+      .default("jsonl_dataset_file")
+      .describe("Where tasks come from"),
     jsonl_dataset_file: jsonlReader,
     dataset_file: jsonlReader.describe("The seed's spelling of jsonl_dataset_file"),
   })
   .prefault({});
 
-const rollout = z
-  .strictObject({
-    user_workflow: z.string().min(3).describe("path/to/file.ts->ExportedClass, or dotted.path->ExportedClass"),
-    num_repeat: count.default(8).describe("Episodes a task, the group of GRPO"),
-    temperature: positive.max(10).default(1).describe("Of every request in training; elsewhere where a request names none"),
-    top_p: z.literal(1).default(1).describe("The trainer computes log-probs of the whole distribution"),
-    max_env_worker: count.default(64).describe("Episodes at once"),
-    worker_threads: whole.default(0).describe("Threads that run workflows and judges; 0 is one per core, at most 4"),
-    max_response_length_in_one_turn: count.default(256).describe("Tokens of one completion, where a request names none"),
-    max_model_len: whole.default(0).describe("Tokens of prompt and completion; 0 is what the model takes"),
-    max_num_seqs: count.default(64).describe("Sequences decoded together"),
-    max_batch_tokens: count.default(512).describe("Rows of one inference pass"),
-    kv_cache_mb: count.default(512).describe("Memory of the KV cache in MiB"),
-    episode_timeout_s: positive.default(120).describe("An episode that takes longer is dropped"),
-    max_attempts: count.default(3).describe("Runs of an episode that throws or times out, before it is dropped"),
-    val_kwargs: z
-      .strictObject({
-        temperature: z.number().min(0).max(10).nullable().default(null).describe("null: as in training"),
-        top_p: z.literal(1).default(1),
-        top_k: z.union([z.literal(-1), z.literal(0)]).default(0).describe("-1 and 0: off"),
-        num_repeat: count.default(1).describe("Episodes a validation task"),
-      })
-      .prefault({}),
-  });
+const rollout = z.strictObject({
+  user_workflow: z.string().min(3).describe("path/to/file.ts->ExportedClass, or dotted.path->ExportedClass"),
+  num_repeat: count.default(8).describe("Episodes a task, the group of GRPO"),
+  temperature: positive
+    .max(10)
+    .default(1)
+    .describe("Of every request in training; elsewhere where a request names none"),
+  top_p: z.literal(1).default(1).describe("The trainer computes log-probs of the whole distribution"),
+  max_env_worker: count.default(64).describe("Episodes at once"),
+  worker_threads: whole.default(0).describe("Threads that run workflows and judges; 0 is one per core, at most 4"),
+  max_response_length_in_one_turn: count.default(256).describe("Tokens of one completion, where a request names none"),
+  max_model_len: whole.default(0).describe("Tokens of prompt and completion; 0 is what the model takes"),
+  max_num_seqs: count.default(64).describe("Sequences decoded together"),
+  max_batch_tokens: count.default(512).describe("Rows of one inference pass"),
+  kv_cache_mb: count.default(512).describe("Memory of the KV cache in MiB"),
+  episode_timeout_s: positive.default(120).describe("An episode that takes longer is dropped"),
+  max_attempts: count.default(3).describe("Runs of an episode that throws or times out, before it is dropped"),
+  val_kwargs: z
+    .strictObject({
+      temperature: z.number().min(0).max(10).nullable().default(null).describe("null: as in training"),
+      top_p: z.literal(1).default(1),
+      top_k: z
+        .union([z.literal(-1), z.literal(0)])
+        .default(0)
+        .describe("-1 and 0: off"),
+      num_repeat: count.default(1).describe("Episodes a validation task"),
+    })
+    .prefault({}),
+});
 
 const algorithm = z
   .strictObject({
@@ -128,7 +136,9 @@ export const ajetSchema = z.strictObject({
   experiment_name: z
     .string()
     .regex(/^[^/]+$/, "Expected a name without slashes")
-    .nullable().default(null).describe("null: the YAML's name and the time"),
+    .nullable()
+    .default(null)
+    .describe("null: the YAML's name and the time"),
   experiment_dir: path.default("saved_experiments").describe("Runs go to <here>/<experiment_name>"),
   task_reader: taskReader,
   rollout,
@@ -140,7 +150,10 @@ export const ajetSchema = z.strictObject({
     .prefault({}),
   model: z.strictObject({
     path: path.describe("A Hugging Face folder"),
-    device: z.string().regex(/^(auto|cpu|cuda(:\d+)?)$/).default("auto"),
+    device: z
+      .string()
+      .regex(/^(auto|cpu|cuda(:\d+)?)$/)
+      .default("auto"),
     threads: whole.default(0).describe("0: one per core"),
   }),
   data: z

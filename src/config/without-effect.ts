@@ -57,7 +57,8 @@ const IDLE_KEYS: readonly IdleKey[] = [
   {
     path: "data.max_response_length",
     isIdle: (config) => !usesMaxResponseLength(config),
-    reason: "only token_sum_fixed, the aggregation of dr-grpo, divides by it; max_response_length_in_one_turn limits completions",
+    reason:
+      "only token_sum_fixed, the aggregation of dr-grpo, divides by it; max_response_length_in_one_turn limits completions",
   },
   {
     path: "trainer_common.total_epochs",

@@ -34,7 +34,9 @@ export class JsonlLog {
   }
 
   #failure(error: unknown): FileError {
-    return new FileError(`Cannot write ${this.#file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error });
+    return new FileError(`Cannot write ${this.#file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -7,7 +7,11 @@ export class ProgressBar implements Disposable {
   constructor(label: string, total: number, interactive: boolean) {
     if (!interactive) return;
     this.#bar = new cliProgress.SingleBar(
-      { format: `${label} {bar} {value}/{total}  {eta_formatted} left  {note}`, clearOnComplete: true, hideCursor: true },
+      {
+        format: `${label} {bar} {value}/{total}  {eta_formatted} left  {note}`,
+        clearOnComplete: true,
+        hideCursor: true,
+      },
       cliProgress.Presets.shades_classic,
     );
     this.#bar.start(total, 0, { note: "" });

@@ -31,7 +31,9 @@ export function readJson(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new FileError(`Cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new FileError(`Cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 

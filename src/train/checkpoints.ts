@@ -11,8 +11,14 @@ const STATE_FILE = "run_state.json";
 const UNFINISHED = ".tmp-";
 /** Files of a model folder beside config and weights; copied along, so that what is saved is a whole Hugging Face folder. */
 const TEXT_FILES = [
-  "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja", "special_tokens_map.json",
-  "added_tokens.json", "vocab.json", "merges.txt",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "generation_config.json",
+  "chat_template.jinja",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
 ] as const;
 
 /** Copies tokenizer, chat template and generation defaults from one model folder to another. */
@@ -56,7 +62,9 @@ export class Checkpoints {
   refuseOlder(): undefined {
     const latest = this.latest();
     if (latest === undefined) return;
-    throw new ConfigError(`${this.pathOf(latest)} is there already, of an older run: choose another \`experiment_name\``);
+    throw new ConfigError(
+      `${this.pathOf(latest)} is there already, of an older run: choose another \`experiment_name\``,
+    );
   }
 
   /**
@@ -74,7 +82,8 @@ export class Checkpoints {
   readState(step: number): RunState {
     const file = join(this.pathOf(step), STATE_FILE);
     const state = readJson(file) as RunState;
-    if (state.format !== 1) throw new FileError(`${file} has format ${String(state.format)}, this version reads format 1`);
+    if (state.format !== 1)
+      throw new FileError(`${file} has format ${String(state.format)}, this version reads format 1`);
     return state;
   }
 
@@ -95,7 +104,9 @@ export class Checkpoints {
       const latest = this.latest();
       const left = latest === undefined ? "there is none before it" : `the last one is ${this.pathOf(latest)}`;
       const cause = error instanceof AjetError ? error : fileError("Cannot write its files", error);
-      throw new FileError(`The checkpoint ${target} could not be written (${left}). ${cause.message}`, { cause: error });
+      throw new FileError(`The checkpoint ${target} could not be written (${left}). ${cause.message}`, {
+        cause: error,
+      });
     }
   }
 

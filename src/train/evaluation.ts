@@ -1,6 +1,6 @@
 import type { Task } from "../agent/task.js";
 import type { EpisodeResult } from "../rollout/episode.js";
-import type { EpisodeRunner } from "../rollout/episode-runner.js";
+import type { GuardedRunner } from "./guarded-runner.js";
 
 /** Success over a set of tasks. Dropped episodes count as failures. */
 export interface SetResult {
@@ -43,7 +43,7 @@ export interface EvaluationOptions {
 
 /** Runs all evaluations of one moment. */
 export async function evaluate(
-  runner: EpisodeRunner,
+  runner: GuardedRunner,
   tasks: EvaluationTasks,
   options: EvaluationOptions,
 ): Promise<EvaluationResult> {
@@ -66,7 +66,7 @@ export function evaluationEpisodes(tasks: EvaluationTasks, repeats: number): num
 
 /** Runs each task of a set: `repeats` times when sampled, once when greedy. Set and decoding keep the draws apart. */
 export async function evaluateSet(
-  runner: EpisodeRunner,
+  runner: GuardedRunner,
   set: keyof EvaluationTasks,
   tasks: readonly Task[],
   decoding: Decoding,

@@ -53,8 +53,13 @@ function klOptions(config: AjetConfig, preset: LossPresetChoices): Pick<Partial<
   }
   const given = Object.entries({ kl_loss_coef, kl_loss_type }).find(([, value]) => value !== undefined)?.[0];
   if (given !== undefined) {
-    const why = use_kl_loss === false ? "`trainer_common.use_kl_loss` is false" : `the preset ${config.trainer_common.algorithm.preset} has no KL`;
-    throw new ConfigError(`\`trainer_common.${given}\` has no effect: ${why}. Set \`trainer_common.use_kl_loss\` to true, or remove it`);
+    const why =
+      use_kl_loss === false
+        ? "`trainer_common.use_kl_loss` is false"
+        : `the preset ${config.trainer_common.algorithm.preset} has no KL`;
+    throw new ConfigError(
+      `\`trainer_common.${given}\` has no effect: ${why}. Set \`trainer_common.use_kl_loss\` to true, or remove it`,
+    );
   }
   return preset.kl === "none" ? {} : { kl: "none", klCoef: 0 };
 }
@@ -63,7 +68,9 @@ function klOptions(config: AjetConfig, preset: LossPresetChoices): Pick<Partial<
 function checkHonoured(config: AjetConfig, preset: LossPresetChoices): void {
   const { algorithm } = config.trainer_common;
   const unused: (keyof typeof algorithm)[] = [
-    ...(preset.kind === "cispo" ? (["clip_ratio_low", "clip_ratio_high", "clip_ratio_dual"] as const) : (["cispo_low", "cispo_high"] as const)),
+    ...(preset.kind === "cispo"
+      ? (["clip_ratio_low", "clip_ratio_high", "clip_ratio_dual"] as const)
+      : (["cispo_low", "cispo_high"] as const)),
     ...((algorithm.advantage_scale ?? preset.advantageScale) === "none" ? (["std_ddof", "std_epsilon"] as const) : []),
   ];
   const given = unused.find((key) => algorithm[key] !== undefined);

@@ -19,6 +19,7 @@ export function resolvePath(key: string, path: string, roots: PathRoots): string
   const folders = [process.cwd(), dirname(roots.yamlFile), roots.packageRoot];
   const candidates = isAbsolute(path) ? [path] : [...new Set(folders)].map((folder) => join(folder, path));
   const found = candidates.find((candidate) => existsSync(candidate));
-  if (found === undefined) throw new ConfigError(`\`${key}\` names ${path}, which does not exist (tried ${candidates.join(", ")})`);
+  if (found === undefined)
+    throw new ConfigError(`\`${key}\` names ${path}, which does not exist (tried ${candidates.join(", ")})`);
   return found;
 }

@@ -23,9 +23,6 @@ export class RunFolder {
     this.path = join(experimentDir, name);
   }
 
-  get exists(): boolean {
-    return existsSync(this.path);
-  }
   get configFile(): string {
     return join(this.path, "config.yaml");
   }
@@ -74,9 +71,12 @@ export class RunFolder {
       throw new ConfigError(`There is no run in ${this.path} to resume: leave --resume out to start one`);
     }
     const origin = readJson(this.#originFile) as RunOrigin;
-    if (origin.kind !== "train") throw new ConfigError(`${this.path} holds an evaluation: only training runs can be resumed`);
+    if (origin.kind !== "train")
+      throw new ConfigError(`${this.path} holds an evaluation: only training runs can be resumed`);
     if (isRunning(origin.process)) {
-      throw new ConfigError(`Process ${origin.process.pid} still works on ${this.path}: stop it before you resume the run`);
+      throw new ConfigError(
+        `Process ${origin.process.pid} still works on ${this.path}: stop it before you resume the run`,
+      );
     }
     return origin;
   }
@@ -96,10 +96,16 @@ export class RunFolder {
   }
 }
 
-/** `<yaml stem>_<YYYYmmdd_HHMMSS>`, for a run without a name. */
-export function defaultRunName(yamlFile: string, now: Date): string {
-  const digits = now.toISOString().replace(/[-:]/g, "").replace("T", "_").slice(0, 15);
-  return `${basename(yamlFile).replace(/\.ya?ml$/, "")}_${digits}`;
+/**
+ * `<yaml stem>_<YYYYmmdd_HHMMSS>`, for a run without a name; `_2` and so on where two start in one second.
+ * @param prefix Stands in front.
+ */
+export function defaultRunName(experimentDir: string, yamlFile: string, prefix = ""): string {
+  const time = new Date().toISOString().replace(/[-:]/g, "").replace("T", "_").slice(0, 15);
+  const name = `${prefix}${basename(yamlFile).replace(/\.ya?ml$/, "")}_${time}`;
+  let candidate = name;
+  for (let count = 2; existsSync(join(experimentDir, candidate)); count++) candidate = `${name}_${count}`;
+  return candidate;
 }
 
 /**
@@ -117,7 +123,9 @@ export function newestRunOf(experimentDir: string, yamlFile: string): string {
   const time = (name: string) => statSync(join(experimentDir, name, "run.json")).mtimeMs;
   const newest = own.sort((a, b) => time(b) - time(a))[0];
   if (newest === undefined) {
-    throw new ConfigError(`There is no run of ${yamlFile} in ${experimentDir} to resume: leave --resume out to start one`);
+    throw new ConfigError(
+      `There is no run of ${yamlFile} in ${experimentDir} to resume: leave --resume out to start one`,
+    );
   }
   return newest;
 }

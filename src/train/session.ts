@@ -3,7 +3,6 @@ import { dirname } from "node:path";
 import type { AjetConfig } from "../config/schema.js";
 import type { Engine } from "../native/engine.js";
 import { loadModel, type Model } from "../native/model.js";
-import type { Device } from "../native/types.js";
 import type { EpisodeExecutor } from "../rollout/episode.js";
 import { EpisodeRunner } from "../rollout/episode-runner.js";
 import { InProcessExecutor } from "../rollout/in-process-executor.js";
@@ -13,6 +12,8 @@ import type { RunningServer } from "../serve/contract.js";
 import { startServer } from "../serve/server.js";
 import { loadTextModel } from "../serve/text-model.js";
 import { createPythonSandbox, type PythonSandbox } from "../tools/python-sandbox.js";
+import { GuardedRunner } from "./guarded-runner.js";
+import { engineOptions, placeOf } from "./native-options.js";
 import { type PathRoots, resolvePath } from "./resolve-path.js";
 
 export interface SessionOptions extends PathRoots {
@@ -34,7 +35,7 @@ export class Session implements AsyncDisposable {
     readonly engine: Engine,
     readonly server: RunningServer,
     readonly sandbox: PythonSandbox,
-    readonly runner: EpisodeRunner,
+    readonly runner: GuardedRunner,
     /** The folder of `model.path`, with tokenizer and chat template. */
     readonly modelFolder: string,
     private readonly owned: Closers,
@@ -47,30 +48,16 @@ export class Session implements AsyncDisposable {
     try {
       const sandbox = await createPythonSandbox({ unsafe: options.unsafeTools ?? false });
       owned.defer(() => sandbox.dispose());
-      const place = { device: config.model.device as Device, threads: config.model.threads };
-      const model = owned.use(await loadModel(options.weightsFolder ?? modelFolder, place));
-      const { rollout } = config;
-      const engine = owned.use(
-        await model.createEngine({
-          maxSequences: rollout.max_num_seqs,
-          maxBatchTokens: rollout.max_batch_tokens,
-          kvBytes: rollout.kv_cache_mb * 2 ** 20,
-          ...(rollout.max_model_len > 0 ? { maxContext: rollout.max_model_len } : {}),
-        }),
-      );
-      const server = await startServer(await loadTextModel(modelFolder, model, engine));
+      const model = owned.use(await loadModel(options.weightsFolder ?? modelFolder, placeOf(config)));
+      const engine = owned.use(await model.createEngine(engineOptions(config)));
+      let runner: GuardedRunner | undefined;
+      const text = await loadTextModel(modelFolder, model, engine);
+      const server = await startServer({ ...text, onError: (error) => runner?.onServerError(error) });
       owned.defer(() => server.stop());
       const executor = createExecutor(options, sandbox);
       owned.defer(() => executor.dispose());
       await executor.start();
-      const runner = new EpisodeRunner({
-        server,
-        executor,
-        runSeed: config.trainer_common.seed,
-        maxParallel: options.debug ? config.debug.debug_max_parallel : rollout.max_env_worker,
-        timeoutMs: options.debug ? Number.POSITIVE_INFINITY : rollout.episode_timeout_s * 1000,
-        maxAttempts: rollout.max_attempts,
-      });
+      runner = new GuardedRunner(createRunner(options, server, executor));
       return new Session(model, engine, server, sandbox, runner, modelFolder, owned);
     } catch (error) {
       await owned.close();
@@ -99,6 +86,22 @@ class Closers {
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) await close();
   }
+}
+
+function createRunner(
+  { config, debug }: SessionOptions,
+  server: RunningServer,
+  executor: EpisodeExecutor,
+): EpisodeRunner {
+  const { max_env_worker, episode_timeout_s, max_attempts } = config.rollout;
+  return new EpisodeRunner({
+    server,
+    executor,
+    runSeed: config.trainer_common.seed,
+    maxParallel: debug ? config.debug.debug_max_parallel : max_env_worker,
+    timeoutMs: debug ? Number.POSITIVE_INFINITY : episode_timeout_s * 1000,
+    maxAttempts: max_attempts,
+  });
 }
 
 /** Threads for workflows and judges where the configuration leaves it open. */

@@ -48,12 +48,21 @@ function parseConversation(line: string, place: string): Conversation {
 function normalise(message: Record<string, unknown>, place: string): TemplateMessage {
   const content = message["content"] ?? "";
   if (typeof content !== "string") throw new FileError(`${place}: expected the \`content\` of a message to be a text`);
-  const calls = message["tool_calls"] as { id: string; type: "function"; function: { name: string; arguments: string } }[];
+  const calls = message["tool_calls"] as {
+    id: string;
+    type: "function";
+    function: { name: string; arguments: string };
+  }[];
   return {
     ...(message as unknown as TemplateMessage),
     content,
     ...(calls
-      ? { tool_calls: calls.map((call) => ({ ...call, function: { ...call.function, arguments: JSON.parse(call.function.arguments) } })) }
+      ? {
+          tool_calls: calls.map((call) => ({
+            ...call,
+            function: { ...call.function, arguments: JSON.parse(call.function.arguments) },
+          })),
+        }
       : {}),
   };
 }
@@ -62,7 +71,11 @@ function normalise(message: Record<string, unknown>, place: string): TemplateMes
  * The calls of a conversation. Each prompt continues the ids of the call before it, as in a rollout, so that the calls of
  * one conversation share their prefix in the token tree.
  */
-export function supervisedCalls(conversation: Conversation, template: ChatTemplate, tokenizer: Tokenizer): SupervisedCall[] {
+export function supervisedCalls(
+  conversation: Conversation,
+  template: ChatTemplate,
+  tokenizer: Tokenizer,
+): SupervisedCall[] {
   const { messages, tools } = conversation;
   const calls: SupervisedCall[] = [];
   let ids: number[] = [];

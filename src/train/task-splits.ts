@@ -31,6 +31,8 @@ async function readSplit(options: SplitOptions, split: TaskSplit): Promise<Task[
   const { task_reader, debug } = options.config;
   const { file_path } = task_reader[task_reader.type][split];
   if (file_path === null) return undefined;
-  const tasks = await readJsonlTasks(resolvePath(`task_reader.${task_reader.type}.${split}.file_path`, file_path, options));
+  const tasks = await readJsonlTasks(
+    resolvePath(`task_reader.${task_reader.type}.${split}.file_path`, file_path, options),
+  );
   return options.debug ? tasks.slice(0, debug.debug_first_n_tasks) : tasks;
 }

@@ -16,7 +16,11 @@ export interface StepBatch {
  * @param groups Group (task) of each result.
  * @param version Of the weights that are about to be trained.
  */
-export function buildStepBatch(results: readonly EpisodeResult[], groups: readonly number[], version: number): StepBatch {
+export function buildStepBatch(
+  results: readonly EpisodeResult[],
+  groups: readonly number[],
+  version: number,
+): StepBatch {
   const kept = results.flatMap((result, i) => (result.error ? [] : [{ result, group: groups[i] as number }]));
   const episodes = kept.map(({ result }) => result);
   const selection = selectCalls(episodes, version);

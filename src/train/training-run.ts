@@ -69,7 +69,8 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
   const weights = from === undefined ? {} : { weightsFolder: checkpoints.pathOf(from) };
   await using session = await Session.open({ ...options, ...weights });
   await using trainer = await openTrainer(config, session, totalSteps, weights.weightsFolder);
-  const state: RunState = from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);
+  const state: RunState =
+    from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);
   listener?.onStart?.({
     device: session.model.deviceDescription,
     isolation: session.sandbox.description,
@@ -77,7 +78,13 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
     firstStep: state.step + 1,
     trainingTasks: tasks.length,
   });
-  return await new TrainingRun(options, session, trainer, checkpoints, state, { tasks, order, held, loss, totalSteps }).run();
+  return await new TrainingRun(options, session, trainer, checkpoints, state, {
+    tasks,
+    order,
+    held,
+    loss,
+    totalSteps,
+  }).run();
 }
 
 /** The reference of a resumed run is the one it started with: its state brings it along. */
@@ -121,7 +128,7 @@ class TrainingRun {
     } catch (error) {
       // The weights are those of the last finished step, whatever was interrupted.
       if (error instanceof AbortError) await this.#save();
-      throw error;
+      throw error instanceof NumericError ? this.#explain(error) : error;
     } finally {
       this.#metrics.close();
     }
@@ -157,7 +164,7 @@ class TrainingRun {
     const groups = results.map((_, i) => Math.floor(i / num_repeat));
     const batch = buildStepBatch(results, groups, this.session.model.version);
     const rolledOut = performance.now();
-    const stats = await this.#update(step, batch);
+    const stats = await this.#update(batch);
     const verdicts = stepVerdicts(batch, stats);
     const outcome: StepOutcome = {
       step,
@@ -183,23 +190,27 @@ class TrainingRun {
     return this.session.runner.run(requests, { mode: "train", step, temperature, maxTokens }, this.#callbacks());
   }
 
+  /** NaN is not saved: older checkpoints would make room for it. */
+  #explain(error: NumericError): NumericError {
+    const { step } = this.state;
+    const latest = this.checkpoints.latest();
+    const checkpoint =
+      latest === undefined
+        ? "There is no checkpoint yet."
+        : `The last checkpoint is ${this.checkpoints.pathOf(latest)}.`;
+    return new NumericError(
+      `The run stopped after ${step} updates, and the weights are as those left them: ${error.message}. ${checkpoint} ` +
+        "Lower `trainer_common.optim.lr`, or check the weights in `model.path`.",
+      { cause: error },
+    );
+  }
+
   /** Undefined where no call was left to train on. */
-  async #update(step: number, { batch }: StepBatch): Promise<TrainStats | undefined> {
+  async #update({ batch }: StepBatch): Promise<TrainStats | undefined> {
     const { signal } = this.options;
     if (signal?.aborted) throw new AbortError("The run was stopped between rollout and update");
     if (batch.calls.length === 0) return undefined;
-    try {
-      return await this.trainer.step(batch, this.plan.loss, signal ? { signal } : {});
-    } catch (error) {
-      if (!(error instanceof NumericError)) throw error;
-      const latest = this.checkpoints.latest();
-      throw new NumericError(
-        `Step ${step} was not applied, the weights are those of step ${step - 1}: ${error.message}. ` +
-          `Lower \`trainer_common.optim.lr\`, or look at \`rollout/logprob_max_abs_diff\` and the rewards of the last steps. ` +
-          (latest === undefined ? "There is no checkpoint yet" : `The last checkpoint is ${this.checkpoints.pathOf(latest)}`),
-        { cause: error },
-      );
-    }
+    return await this.trainer.step(batch, this.plan.loss, signal ? { signal } : {});
   }
 
   /** Undefined where there are no held-out tasks. */
