@@ -5,22 +5,16 @@ import { startAjet, startTorch } from "../worker.mjs";
 import { fmaPeak } from "./fma-peak.mjs";
 import { attentionProducts, headWeights, layerWeights, QWEN_0_5B } from "./shapes.mjs";
 
-/** ajet-tiny, at the sizes of the tutorial: prompts of 192 tokens, 64 sampled. */
+/** ajet-tiny: mostly decoding, then with the tutorial's long prompts. */
 export async function decodeTiny(options) {
   const shape = JSON.parse(readFileSync(join(options.model, "config.json"), "utf8"));
-  const ajet = await startAjet("generate", { model: options.model });
-  const torch = await startTorch(options, "generate", { model: options.model });
-  const targets = { 1: 10, 16: 10, 64: 4 };
-  const comparison = { shape, prompt: 192, tokens: 64, requests: options.requests ?? [1, 16, 64], targets };
-  const rows = await compare(options, ajet, torch, comparison);
-  return [
-    heading("Decoding on ajet-tiny against transformers.generate", options.command, [
-      ajet.description,
-      torch.description,
-    ]),
-    "Whole calls, prefill included; prompts of 192 tokens that share nothing, 64 tokens sampled at temperature 1.\n",
-    rows,
-  ].join("\n");
+  const workers = await startAll(options, await startAjet("generate", { model: options.model }), options.model);
+  const sizes = [
+    { prompt: 16, tokens: 128, targets: { 1: 10, 16: 10, 64: 4 } },
+    { prompt: 192, tokens: 64, targets: {} },
+  ];
+  const requests = options.requests ?? [1, 16, 64];
+  return record("Decoding on ajet-tiny against transformers.generate", options, { workers, shape, requests, sizes });
 }
 
 /** Random weights of the shape of Qwen2.5-0.5B in fp32. */
@@ -28,49 +22,74 @@ export async function decodeSmall(options) {
   const model = join(options.scratch, "model");
   const ajet = await startAjet("generate", { shape: QWEN_0_5B });
   await ajet.call("save", { folder: model });
+  const workers = await startAll(options, ajet, model);
+  const sizes = [{ prompt: 16, tokens: 32, targets: { 1: 1, 16: 1.3 } }];
+  const requests = options.requests ?? [1, 16];
+  return record("Decoding on the shape of Qwen2.5-0.5B in fp32", options, {
+    workers,
+    shape: QWEN_0_5B,
+    requests,
+    sizes,
+  });
+}
+
+/** PyTorch as transformers runs it, and with weights packed once for oneDNN. */
+async function startAll(options, ajet, model) {
   const torch = await startTorch(options, "generate", { model });
-  const targets = { 1: 1, 16: 1.3 };
-  const comparison = { shape: QWEN_0_5B, prompt: 64, tokens: 32, requests: options.requests ?? [1, 16], targets };
-  const rows = await compare(options, ajet, torch, comparison);
+  return { ajet, torch, packed: await startTorch(options, "generate", { model, packed: true }) };
+}
+
+async function record(title, options, { workers, shape, requests, sizes }) {
+  const peak = fmaPeak(options.native);
+  const sections = [];
+  for (const { prompt, tokens, targets } of sizes) {
+    sections.push(`${tokens} tokens sampled after a prompt of ${prompt}:\n`);
+    const rows = [];
+    for (const count of requests) {
+      const times = await measure(workers, shape.vocab_size, { rounds: options.rounds, count, prompt, tokens });
+      const share = (2 * count * workOf(shape, prompt, tokens) * 1000) / median(times.ajet) / peak;
+      const rate = number((1000 * count * tokens) / median(times.ajet));
+      const against = (peer, target) => ratio(median(times[peer]) / median(times.ajet), target);
+      rows.push([
+        count,
+        `${spread(times.ajet)}: ${rate} tokens/s, ${number(100 * share, 2)} %`,
+        spread(times.torch),
+        against("torch", targets[count]),
+        spread(times.packed),
+        against("packed"),
+      ]);
+    }
+    const head = [
+      "requests",
+      "ajet ms, share of the FMA peak",
+      "transformers ms",
+      "ratio",
+      "packed weights ms",
+      "ratio",
+    ];
+    sections.push(`${table(head, rows)}\n`);
+  }
+  await Promise.all(Object.values(workers).map((worker) => worker.stop()));
   return [
-    heading("Decoding on the shape of Qwen2.5-0.5B in fp32", options.command, [ajet.description, torch.description]),
-    "Whole calls, prefill included; prompts of 64 tokens that share nothing, 32 tokens sampled at temperature 1.\n",
-    rows,
+    heading(title, options.command, [workers.ajet.description, workers.torch.description]),
+    "Whole calls, prefill included; temperature 1; prompts share nothing. The targets are against transformers as it is.\n",
+    ...sections,
   ].join("\n");
 }
 
-async function compare(options, ajet, torch, { shape, prompt, tokens, requests, targets }) {
-  const peak = fmaPeak(options.native);
-  const rows = [];
-  for (const count of requests) {
-    const prompts = Array.from({ length: count }, (_, i) => promptOf(shape.vocab_size, prompt, i));
-    const times = { ajet: [], torch: [] };
-    for (let round = -1; round < options.rounds; round++) {
-      const first = await ajet.call("generate", { prompts, tokens });
-      const second = await torch.call("generate", { prompts, tokens });
-      if (first.tokens !== second.tokens)
-        throw new Error(`ajet sampled ${first.tokens} tokens, PyTorch ${second.tokens}`);
-      if (round < 0) continue; // warm-up
-      times.ajet.push(1000 * first.seconds);
-      times.torch.push(1000 * second.seconds);
+/** Milliseconds of each side, which take turns. */
+async function measure(workers, vocab, { rounds, count, prompt, tokens }) {
+  const prompts = Array.from({ length: count }, (_, i) => promptOf(vocab, prompt, i));
+  const times = { ajet: [], torch: [], packed: [] };
+  for (let round = -1; round < rounds; round++) {
+    for (const [side, worker] of Object.entries(workers)) {
+      const reply = await worker.call("generate", { prompts, tokens });
+      if (reply.tokens !== count * tokens)
+        throw new Error(`${side} sampled ${reply.tokens} tokens, not ${count * tokens}`);
+      if (round >= 0) times[side].push(1000 * reply.seconds); // the first is a warm-up
     }
-    const rate = (values) => number((1000 * count * tokens) / median(values));
-    const work = 2 * count * workOf(shape, prompt, tokens);
-    const share = number((100 * 1000 * work) / median(times.ajet) / peak, 2);
-    const gain = ratio(median(times.torch) / median(times.ajet), targets[count]);
-    rows.push([
-      count,
-      spread(times.ajet),
-      rate(times.ajet),
-      `${share} %`,
-      spread(times.torch),
-      rate(times.torch),
-      gain,
-    ]);
   }
-  await Promise.all([ajet.stop(), torch.stop()]);
-  const head = ["requests", "ajet ms", "tokens/s", "of the FMA peak", "PyTorch ms", "tokens/s", "ratio"];
-  return table(head, rows);
+  return times;
 }
 
 /** Multiply-adds of one request. The LM head runs on the prompt's last token and on each sampled one but the last. */

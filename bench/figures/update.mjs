@@ -66,14 +66,14 @@ export async function unsharedUpdate(options) {
     const ajet = await startAjet("update", { shape: QWEN_0_5B, batches: file });
     if (round === 0) await ajet.call("save", { folder: model });
     const gradients = round === 0 && (await ajet.call("gradients", { batch: 0, folder: options.scratch }));
-    last = await timedSteps(ajet, rounds.ajet);
+    last = await timedStep(ajet, rounds.ajet);
     await ajet.stop();
 
     const micro_rows = Math.min(options.microRows, 4);
     const torch = await startTorch(options, "update", { model, batches: file, micro_rows, compile: options.compile });
     if (gradients)
       agreement = describeAgreement(gradients, await torch.call("gradients", { batch: 0, folder: options.scratch }));
-    await timedSteps(torch, rounds.torch);
+    await timedStep(torch, rounds.torch);
     await torch.stop();
     descriptions.add(ajet.description).add(torch.description);
   }
@@ -98,15 +98,12 @@ export async function unsharedUpdate(options) {
   ].join("\n");
 }
 
-/** Two updates after a warm-up. */
-async function timedSteps(worker, times) {
+/** One update after a warm-up. */
+async function timedStep(worker, times) {
   await worker.call("step", { batch: 0 });
-  let last;
-  for (let i = 0; i < 2; i++) {
-    last = await worker.call("step", { batch: 0 });
-    times.push(last.seconds * 1000);
-  }
-  return last;
+  const step = await worker.call("step", { batch: 0 });
+  times.push(step.seconds * 1000);
+  return step;
 }
 
 async function pass(worker, batches) {

@@ -60,7 +60,7 @@ async function evaluateYaml(yaml: string, options: EvalOptions): Promise<void> {
     config.experiment_dir,
     config.experiment_name ?? defaultRunName(config.experiment_dir, yamlFile, "eval_"),
   );
-  folder.start("eval", yamlFile, dump({ ajet: config }));
+  folder.refuseExisting("eval");
 
   using stop = new StopSignal();
   using printer = new RunPrinter(output, false);
@@ -69,6 +69,7 @@ async function evaluateYaml(yaml: string, options: EvalOptions): Promise<void> {
     unsafeTools: options.unsafeTools ?? false,
     onUserOutput: (text) => output.userOutput(text),
   });
+  folder.start("eval", yamlFile, dump({ ajet: config }));
   output.line(
     `${session.model.deviceDescription}; Python tool: ${session.sandbox.description}; ${validation.length} tasks`,
   );

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../native/errors.js";
+import { nearest } from "../text/nearest.js";
 import { Output } from "./output.js";
 import { type TrainOptions, trainYaml, withTraining } from "./train.js";
 
@@ -23,8 +24,11 @@ export function addLaunch(program: Command): void {
     .option("--kill <processes>", "has no effect: no run leaves processes behind")
     .option("--json", "results as JSON lines on stdout, everything else on stderr")
     .option("--verbose", "errors with their stack");
-  withTraining(launch).action(async (options: LaunchOptions) => {
+  // What is no command comes here, too.
+  withTraining(launch).allowExcessArguments();
+  launch.action(async (options: LaunchOptions, { args }: Command) => {
     const output = new Output(options);
+    if (args[0] !== undefined) throw unknownCommand(args[0], program);
     if (options.kill !== undefined) output.note("note: --kill has no effect: no run leaves processes behind");
     if (options.conf === undefined) {
       if (options.kill === undefined) program.outputHelp();
@@ -35,6 +39,14 @@ export function addLaunch(program: Command): void {
       output.note("note: --with-logview has no effect yet: the token viewer is not part of this version");
     await trainYaml(options.conf, { ...options, debug });
   });
+}
+
+function unknownCommand(word: string, program: Command): ConfigError {
+  const names = program.commands.map((command) => command.name());
+  const close = nearest(word, names);
+  return new ConfigError(
+    `"${word}" is no command: ${close ? `did you mean ${close}?` : `there are ${names.join(", ")}`}`,
+  );
 }
 
 function isDebug(backbone: string, output: Output): boolean {

@@ -7,11 +7,13 @@ import { defaultRunName, newestRunOf, RunFolder } from "../train/run-folder.js";
 import { placeOverrides } from "./options.js";
 import type { TrainOptions } from "./train.js";
 
-/** A run that is ready to start: its folder is made, its configuration is written there. */
+/** A run that is ready to start. */
 export interface PreparedRun extends LoadedConfig {
   folder: RunFolder;
   /** The YAML that the run was started from. */
   yamlFile: string;
+  /** Makes the folder, or takes it over, and writes the configuration there. */
+  claimFolder(): void;
 }
 
 /**
@@ -29,8 +31,8 @@ export function prepareRun(given: string | undefined, tutorial: string, options:
     config.experiment_dir,
     config.experiment_name ?? defaultRunName(config.experiment_dir, yamlFile),
   );
-  folder.start("train", yamlFile, dump({ ajet: config }));
-  return { ...loaded, folder, yamlFile };
+  folder.refuseExisting("train");
+  return { ...loaded, folder, yamlFile, claimFolder: () => folder.start("train", yamlFile, dump({ ajet: config })) };
 }
 
 /** An earlier run goes on with the configuration that it was started with; only `--set` changes it. */
@@ -56,6 +58,5 @@ function resumeRun(
   const changed = yaml === (given ?? tutorial) ? changedKeys(config, now) : [];
   if (changed.length > 0)
     notes.push(`what ${yaml} says by now about ${changed.join(", ")} is not looked at: use --set`);
-  folder.goOn(dump({ ajet: config }));
-  return { config, notes, folder, yamlFile: yaml };
+  return { config, notes, folder, yamlFile: yaml, claimFolder: () => folder.goOn(dump({ ajet: config })) };
 }

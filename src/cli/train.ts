@@ -48,8 +48,6 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
   const yamlFile = yaml === undefined ? undefined : resolve(findPath(yaml));
   const run = prepareRun(yamlFile, resolve(findPath(TUTORIAL)), options);
   for (const note of run.notes) output.note(`note: ${note}`);
-  output.line(`run ${run.folder.path}`);
-
   using stop = new StopSignal(() => {
     output.note("stopping: the last finished step is being saved (press again to leave at once)");
   });
@@ -60,6 +58,10 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
     yamlFile: run.yamlFile,
     packageRoot: PACKAGE_ROOT,
     folder: run.folder,
+    claimFolder: () => {
+      run.claimFolder();
+      output.line(`run ${run.folder.path}`);
+    },
     resume: options.resume !== undefined,
     unsafeTools: options.unsafeTools ?? false,
     debug: options.debug ?? false,

@@ -3,7 +3,7 @@ import { load, YAMLException } from "js-yaml";
 import { z } from "zod";
 import { ConfigError } from "../native/errors.js";
 import { nearest } from "../text/nearest.js";
-import { applyOverrides, isTree, type YamlTree } from "./overrides.js";
+import { applyOverrides, isTree, show, type YamlTree } from "./overrides.js";
 import { type AjetConfig, ajetSchema } from "./schema.js";
 import { describeIdleKeys, removeKeysWithoutEffect } from "./without-effect.js";
 
@@ -60,7 +60,7 @@ function describe(issue: z.core.$ZodIssue, tree: YamlTree): string {
   let value: unknown = tree;
   for (const key of issue.path) value = isTree(value) ? value[String(key)] : undefined;
   if (value === undefined) return `\`${path}\` is missing. ${issue.message}`;
-  return `\`${path}\`: ${issue.message}, but received ${JSON.stringify(value)}`;
+  return `\`${path}\`: ${issue.message}, but received ${show(value)}`;
 }
 
 function unknownKey(path: string, key: string): string {

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { load } from "js-yaml";
 import { ConfigError } from "../native/errors.js";
 
@@ -7,6 +8,18 @@ export type YamlTree = { [key: string]: unknown };
 /** True for a YAML mapping. */
 export function isTree(value: unknown): value is YamlTree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Characters of a value in a message. */
+const SHOWN = 100;
+
+/** A value for messages. YAML's aliases can make it circular. */
+export function show(value: unknown): string {
+  const isTreeOrList = typeof value === "object" && value !== null;
+  const text = isTreeOrList
+    ? inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })
+    : JSON.stringify(value);
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
 /**
@@ -44,7 +57,7 @@ function setPath(tree: YamlTree, path: string, value: unknown): void {
     const child = Object.hasOwn(node, key) ? node[key] : undefined;
     if (child === undefined || child === null) node[key] = {};
     else if (!isTree(child)) {
-      throw new ConfigError(`Cannot set \`${path}\`: \`${key}\` is ${JSON.stringify(child)}, not a mapping`);
+      throw new ConfigError(`Cannot set \`${path}\`: \`${key}\` is ${show(child)}, not a mapping`);
     }
     node = node[key] as YamlTree;
   }

@@ -100,9 +100,8 @@ const optim = z
   .prefault({});
 
 /** Where metrics go. */
-const logger = z.enum(["console", "jsonl"], {
-  error: "Expected console or jsonl (TensorBoard, SwanLab, W&B and others do not exist here yet)",
-});
+const logger = z.enum(["console", "jsonl"]);
+const LOGGERS = "Expected console or jsonl (TensorBoard, SwanLab, W&B and others do not exist here yet)";
 
 const trainerCommon = z
   .strictObject({
@@ -119,7 +118,7 @@ const trainerCommon = z
       .describe("Checkpoints go to <here>/<project_name>/<run>/step_N; null: to checkpoints/ in the run's folder"),
     max_batch_tokens: count.default(4096).describe("Rows of one micro-batch of the update"),
     logger: z
-      .union([logger, z.array(logger)])
+      .union([logger, z.array(logger)], LOGGERS)
       .default(["console", "jsonl"])
       .describe("console: a line a step on the terminal. metrics.jsonl is written in any case"),
     algorithm,

@@ -55,6 +55,7 @@ export function syncFolder(folder: string): void {
 
 /** A failure of the file system as a FileError: what was tried, and the system's code with its remedy where it is known. */
 export function fileError(attempt: string, error: unknown): FileError {
+  if (error instanceof FileError) return error;
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
   const remedies: Record<string, string> = { ENOSPC: " (the disk is full)", EDQUOT: " (the disk quota is used up)" };
   return new FileError(`${attempt}: ${code}${remedies[code] ?? ""}`, { cause: error });

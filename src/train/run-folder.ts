@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ConfigError } from "../native/errors.js";
-import { readJson, writeFileAtomically, writeJsonAtomically } from "./atomic-file.js";
+import { fileError, readJson, writeFileAtomically, writeJsonAtomically } from "./atomic-file.js";
 import { isRunning, type ProcessMark, thisProcess } from "./process-mark.js";
 
 /** Who runs in a folder: `run.json`. */
@@ -12,14 +12,19 @@ export interface RunOrigin {
   process: ProcessMark;
 }
 
+/** Part of the name of a folder that is being made. */
+const STAGING = ".tmp-";
+
 /** Where a run's files lie: `saved_experiments/<name>/`. */
 export class RunFolder {
   readonly path: string;
+  readonly #experimentDir: string;
 
   constructor(
     experimentDir: string,
     readonly name: string,
   ) {
+    this.#experimentDir = experimentDir;
     this.path = join(experimentDir, name);
   }
 
@@ -44,17 +49,29 @@ export class RunFolder {
     return baseDir === null ? join(this.path, "checkpoints") : join(baseDir, project, this.name);
   }
 
+  /** @throws ConfigError when the folder is there: a new run must not mix with an older one. */
+  refuseExisting(kind: RunOrigin["kind"]): void {
+    if (!existsSync(this.path)) return;
+    const goOn = kind === "train" ? `add --resume ${this.name} to go on with it, or ` : "";
+    throw new ConfigError(`${this.path} already holds a run: ${goOn}choose another \`experiment_name\``);
+  }
+
   /**
-   * Makes the folder for a new run and notes who runs in it.
-   * @throws ConfigError when it holds a run already.
+   * Makes the folder for a new run and notes who runs in it. A folder that is there can be resumed, whenever it was killed.
+   * @throws ConfigError when it exists already.
    */
   start(kind: RunOrigin["kind"], yamlFile: string, resolvedYaml: string): void {
-    if (existsSync(this.#originFile)) {
-      const goOn = kind === "train" ? `add --resume ${this.name} to go on with it, or ` : "";
-      throw new ConfigError(`${this.path} already holds a run: ${goOn}choose another \`experiment_name\``);
+    const staging = new RunFolder(this.#experimentDir, `${this.name}${STAGING}${process.pid}`);
+    try {
+      mkdirSync(staging.path, { recursive: true });
+      staging.#write(kind, yamlFile, resolvedYaml);
+      renameSync(staging.path, this.path);
+    } catch (error) {
+      rmSync(staging.path, { recursive: true, force: true });
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOTEMPTY" || code === "EEXIST") this.refuseExisting(kind);
+      throw fileError(`Cannot make ${this.path}`, error);
     }
-    mkdirSync(this.path, { recursive: true });
-    this.#write(kind, yamlFile, resolvedYaml);
   }
 
   /** Takes the folder of an earlier run over. */
@@ -116,7 +133,7 @@ export function newestRunOf(experimentDir: string, yamlFile: string): string {
   const runs = existsSync(experimentDir) ? readdirSync(experimentDir) : [];
   const own = runs.filter((name) => {
     const file = join(experimentDir, name, "run.json");
-    if (!existsSync(file)) return false;
+    if (name.includes(STAGING) || !existsSync(file)) return false;
     const origin = readJson(file) as Partial<RunOrigin>;
     return origin.kind === "train" && origin.yaml === yamlFile;
   });

@@ -42,6 +42,8 @@ export interface RunListener {
 
 export interface TrainingOptions extends SessionOptions {
   folder: RunFolder;
+  /** Called when everything is loaded, so that a run that cannot start leaves no folder. */
+  claimFolder(): void;
   /** Go on from the newest checkpoint; from the start where there is none. */
   resume: boolean;
   signal?: AbortSignal;
@@ -71,6 +73,7 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
   await using trainer = await openTrainer(config, session, totalSteps, weights.weightsFolder);
   const state: RunState =
     from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);
+  options.claimFolder();
   listener?.onStart?.({
     device: session.model.deviceDescription,
     isolation: session.sandbox.description,

@@ -36,9 +36,7 @@ export class Ajet {
     this.child.stderr?.on("data", (chunk: Buffer) => (this.stderr += chunk.toString()));
     this.finished = new Promise((resolve, reject) => {
       this.child.on("error", reject);
-      this.child.on("close", (code, signal) =>
-        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr }),
-      );
+      this.child.on("close", (code, signal) => resolve({ code, signal, stdout: this.stdout, stderr: this.stderr }));
     });
   }
 
@@ -107,7 +105,12 @@ export function checkpointDigest(run: string, step: number): Record<string, stri
   const folder = join(run, "checkpoints", `step_${step}`);
   const files = readdirSync(folder).filter((name) => name !== "run_state.json");
   return Object.fromEntries(
-    files.sort().map((name) => [name, createHash("sha256").update(readFileSync(join(folder, name))).digest("hex")]),
+    files.sort().map((name) => [
+      name,
+      createHash("sha256")
+        .update(readFileSync(join(folder, name)))
+        .digest("hex"),
+    ]),
   );
 }
 

@@ -80,6 +80,12 @@ model:
     ["rollout.num_repeat=2.5", "received 2.5"],
     ["trainer_common.algorithm.preset=ppo", 'received "ppo"'],
     ["model.device=tpu", 'received "tpu"'],
+    ["model..path=x", "Expected keys between the dots"],
+    ["trainer_common.logger=swanlab", "`trainer_common.logger`: Expected console or jsonl"],
+    ["trainer_common.logger=[console,wandb]", "`trainer_common.logger`: Expected console or jsonl"],
+    ["trainer_common.algorithm.adv_estimator=gae", 'received "gae"'],
+    ["rollout.top_p=0.9", "received 0.9"],
+    ["experiment_name=a/b", "Expected a name without slashes"],
     ["rollout.user_workflow.x=1", "`user_workflow` is "],
     ["seed", "Expected KEY=VALUE for --set"],
     ["=3", "Expected KEY=VALUE for --set"],
@@ -94,6 +100,31 @@ model:
   });
 
   it.each([
+    ["trainer_common.algorithm.preset=ajet", 1],
+    ["trainer_common.algorithm.preset=dr-grpo", 0],
+    ["trainer_common.algorithm.aggregation=token_sum_fixed", 0],
+  ])("says which key is switched off by another, not one that is used (%s)", (override, count) => {
+    const { notes } = load(MINIMAL, [override, "data.max_response_length=100"]);
+    expect(notes).toHaveLength(count);
+    for (const note of notes) expect(note).toContain("`data.max_response_length` has no effect here: only");
+  });
+
+  it("says so of the task reader that is not chosen, of epochs beside steps, of the end of a constant schedule", () => {
+    const { notes } = load(MINIMAL, [
+      "task_reader.dataset_file.training.file_path=x",
+      "trainer_common.total_training_steps=3",
+      "trainer_common.total_epochs=2",
+      "trainer_common.optim.final_ratio=0.1",
+    ]);
+    expect(notes.map((note) => note.split("`")[1])).toEqual([
+      "task_reader.dataset_file",
+      "trainer_common.total_epochs",
+      "trainer_common.optim.final_ratio",
+    ]);
+  });
+
+  it.each([
+    ["ajet:\n  rollout: &a [*a]\n  model: {path: x}\n", "`rollout`"],
     ["ajet: [1, 2", "is not valid YAML"],
     ["just text", "Expected a mapping with the key `ajet`"],
     ["other: 1", "its keys are: other"],

@@ -69,19 +69,19 @@ describe("a run that is killed", () => {
   it("is cut back to its newest checkpoint, metrics and token log too", async () => {
     const run = join(folder, "cut");
     cpSync(whole, run, { recursive: true });
+    rmSync(join(run, "summary.json"));
     for (const step of [3, 4]) rmSync(join(run, "checkpoints", `step_${step}`), { recursive: true });
     const { code, stderr } = await ajet([
       "train",
       "--resume",
       "cut",
-      ...["--set", `experiment_dir=${folder}`, "--set", "trainer_common.total_training_steps=3"],
+      ...["--set", `experiment_dir=${folder}`, "--set", "trainer_common.save_freq=2"],
     ]);
     expect(code).toBe(0);
     expect(stderr).toContain("the run goes on with its own");
     expect(stderr).toContain("changed by --set");
-    expect(timelessMetrics(run)).toEqual(timelessMetrics(whole).slice(0, 3));
-    expect(readdirSync(join(run, "tokens")).sort()).toEqual(["step_1.jsonl", "step_2.jsonl", "step_3.jsonl"]);
-    expect(checkpointDigest(run, 3)).toEqual(checkpointDigest(whole, 3));
+    expectSame(run);
+    expect(readdirSync(join(run, "checkpoints")).sort()).toEqual(["step_1", "step_2", "step_4"]);
   });
 });
 
@@ -139,7 +139,10 @@ describe("--resume", () => {
     expect(again.stderr).toContain("--resume whole");
 
     const name = "still going";
-    const running = new Ajet(["train", ...tinyRun(folder, name, { ...SETTINGS, "trainer_common.total_training_steps": 50 })]);
+    const running = new Ajet([
+      "train",
+      ...tinyRun(folder, name, { ...SETTINGS, "trainer_common.total_training_steps": 50 }),
+    ]);
     await running.until(() => existsSync(join(folder, name, "run.json")));
     const second = await ajet(["train", "--resume", name, "--set", `experiment_dir=${folder}`]);
     running.child.kill("SIGKILL");

@@ -119,7 +119,9 @@ describe("a training run", () => {
     const kept = readdirSync(join(folder, "kept/math_agent/whole")).sort();
     expect(kept).toEqual([...new Set([`step_${best}`, "step_4"])].sort());
     expect(existsSync(join(run, "checkpoints"))).toBe(false);
-    const rates = jsonLines(finished.stdout).flatMap((line) => (line.evaluation?.startsWith("after") ? [line.sampled.success_rate] : []));
+    const rates = jsonLines(finished.stdout).flatMap((line) =>
+      line.evaluation?.startsWith("after") ? [line.sampled.success_rate] : [],
+    );
     expect(rates.indexOf(Math.max(...rates)) + 1).toBe(best);
   });
 

@@ -1,0 +1,147 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import OpenAI from "openai";
+import { describe, expect, it } from "vitest";
+import { Ajet, ajet, jsonLines, MODEL, readJson, settings, temporaryFolder } from "./ajet.js";
+
+const folder = temporaryFolder();
+
+describe("ajet problems", () => {
+  it("writes splits that share no question", async () => {
+    const counts = ["--train", "40", "--heldout", "20", "--unseen", "10"];
+    const { code, stdout } = await ajet([
+      "problems",
+      "--json",
+      "--out",
+      join(folder, "problems"),
+      "--seed",
+      "5",
+      ...counts,
+    ]);
+    expect(code).toBe(0);
+    const files = jsonLines(stdout);
+    expect(files.map(({ problems }) => problems)).toEqual([20, 10, 40]);
+    const questions = files.flatMap(({ file }) =>
+      jsonLines(readFileSync(file, "utf8")).map(({ question }) => question),
+    );
+    expect(new Set(questions).size).toBe(70);
+  });
+});
+
+describe("ajet doctor", () => {
+  it("says what there is and what is missing", async () => {
+    const { code, stdout } = await ajet(["doctor", "--json"]);
+    const findings = jsonLines(stdout);
+    expect(findings.map(({ name }) => name)).toEqual([
+      ...["machine", "node", "native core", "cuda", "cmake", "make", "g++", "python tool"],
+    ]);
+    const missing = findings.filter(({ ok, name }) => !ok && name !== "cuda");
+    expect(code).toBe(missing.length === 0 ? 0 : 1);
+    expect(findings.find(({ name }) => name === "native core").ok).toBe(true);
+  });
+});
+
+describe("ajet bench", () => {
+  it("prints one object a figure", async () => {
+    const { code, stdout } = await ajet([
+      "bench",
+      "--json",
+      "--prompt-tokens",
+      "32",
+      "--new-tokens",
+      "4",
+      "--repeats",
+      "1",
+    ]);
+    expect(code).toBe(0);
+    const figures = jsonLines(stdout);
+    expect(figures.map(({ name }) => name)).toEqual(["decode", "decode", "decode", "prefill", "update"]);
+    for (const figure of figures) {
+      expect(Object.keys(figure).sort()).toEqual(["device", "name", "shape", "unit", "value"]);
+      expect(figure.value).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe("ajet sft", () => {
+  it("lowers the loss on the conversations and saves a model that loads", async () => {
+    const conversations = Array.from({ length: 20 }, (_, i) => ({
+      messages: [
+        { role: "user", content: `What is item ${i}?` },
+        { role: "assistant", content: `Item ${i} is number ${i * 7}.` },
+      ],
+    }));
+    const data = join(folder, "conversations.jsonl");
+    writeFileSync(data, conversations.map((conversation) => `${JSON.stringify(conversation)}\n`).join(""));
+    const out = join(folder, "tuned");
+    const { code, stdout, stderr } = await ajet([
+      ...["sft", "--json", "--data", data, "--model", MODEL, "--out", out],
+      ...["--epochs", "8", "--batch-size", "10", "--warmup", "2", "--lr", "1e-3"],
+      ...settings({ "trainer_common.optim.max_grad_norm": 0.5 }),
+    ]);
+    expect(stderr).not.toContain("error");
+    expect(code).toBe(0);
+    const steps = jsonLines(stdout);
+    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
+    expect(steps.at(-1).loss).toBeLessThan(0.5 * steps[0].loss);
+    for (const file of ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"]) {
+      expect(existsSync(join(out, file)), file).toBe(true);
+    }
+    const said = await ajet(["chat", "--json", "--model", out, "--temperature", "0"], { input: "What is item 3?\n" });
+    expect(said.code).toBe(0);
+    expect(jsonLines(said.stdout)[0]).toMatchObject({ role: "assistant", content: expect.stringMatching(/./) });
+  });
+});
+
+describe("ajet serve", () => {
+  it("answers the openai client, asks for the key, and ends on SIGTERM", async () => {
+    const server = new Ajet(["serve", "--json", "--model", MODEL, "--port", "0"], { env: { AJET_API_KEY: "sk-test" } });
+    await server.until(() => server.stdout.includes("\n"));
+    const [{ base_url: baseURL, api_key }] = jsonLines(server.stdout);
+    expect(api_key).toBeUndefined();
+    const client = new OpenAI({ baseURL, apiKey: "sk-test", maxRetries: 0 });
+    const request = { model: "any", messages: [{ role: "user" as const, content: "1+1" }], max_tokens: 3 };
+    const { choices, usage } = await client.chat.completions.create(request);
+    expect(choices[0]?.message.role).toBe("assistant");
+    expect(usage?.completion_tokens).toBeLessThanOrEqual(3);
+    const stranger = new OpenAI({ baseURL, apiKey: "sk-other", maxRetries: 0 });
+    await expect(stranger.chat.completions.create(request)).rejects.toMatchObject({ status: 401 });
+    server.child.kill("SIGTERM");
+    expect(await server.finished).toMatchObject({ code: 0, signal: null });
+  });
+
+  it("makes up a key where none is given, and says so", async () => {
+    const server = new Ajet(["serve", "--json", "--model", MODEL, "--port", "0"]);
+    await server.until(() => server.stdout.includes("\n"));
+    const [{ base_url: baseURL, api_key: apiKey }] = jsonLines(server.stdout);
+    const models = await new OpenAI({ baseURL, apiKey, maxRetries: 0 }).models.list();
+    expect(models.data).toHaveLength(1);
+    server.child.kill("SIGTERM");
+    expect((await server.finished).code).toBe(0);
+  });
+});
+
+describe("ajet eval", () => {
+  it("scores any JSONL with question and answer, in GSM8K's spelling too", async () => {
+    const data = join(folder, "gsm.jsonl");
+    const tasks = [
+      { question: "Tom has 3 apples and buys 4 more. How many apples does he have?", answer: "3+4=<<3+4=7>>7\n#### 7" },
+      { question: "A box holds 1,200 pens. Half are sold. How many are left?", answer: "1200/2=600\n#### 600" },
+    ];
+    writeFileSync(data, tasks.map((task) => `${JSON.stringify(task)}\n`).join(""));
+    const run = { experiment_dir: folder, experiment_name: "eval-gsm" };
+    const { code, stdout } = await ajet(["eval", "--data", data, ...settings(run)]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/success \d+\.\d % of 2 tasks, 0 episodes dropped/);
+    expect(readJson(folder, "eval-gsm/summary.json")).toMatchObject({ validation_tasks: 2, episodes_dropped: 0 });
+  });
+
+  it("leaves with 130 when it is stopped", async () => {
+    const running = new Ajet(["eval", ...settings({ experiment_dir: folder, experiment_name: "eval-stopped" })]);
+    await running.until(() => running.stdout.includes("tasks"));
+    running.child.kill("SIGINT");
+    const { code, stderr } = await running.finished;
+    expect(code).toBe(130);
+    expect(stderr).not.toContain("Warning");
+  });
+});

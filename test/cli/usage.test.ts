@@ -1,0 +1,101 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { ajet, ROOT, readJson, temporaryFolder, tinyRun } from "./ajet.js";
+
+const folder = temporaryFolder();
+
+describe("exit codes", () => {
+  it.each([
+    [["--version"], readJson(ROOT, "package.json").version],
+    [["--help"], "ajet train"],
+    [["train", "--help"], "--resume"],
+    [["--kill", "python|ray"], ""],
+  ])("%j is done: 0", async (args, part) => {
+    const { code, stdout } = await ajet(args);
+    expect(code).toBe(0);
+    expect(stdout).toContain(part);
+  });
+
+  it.each([
+    [["trian"], '"trian" is no command: did you mean train?'],
+    [["train", "--nonsense"], "unknown option"],
+    [["train", "nowhere.yaml"], "Cannot read the configuration"],
+    [["train", "--set", "rollout.num_repeats=4"], "did you mean `rollout.num_repeat`?"],
+    [["train", "--set", "rollout.num_repeat"], "Expected KEY=VALUE for --set"],
+    [["train", "--set", "model.path=nowhere"], "`model.path` names nowhere, which does not exist"],
+    [["train", "--set", "trainer_common.kl_loss_coef=0.1"], "Set `trainer_common.use_kl_loss` to true"],
+    [["train", "--set", "data.train_batch_size=100000"], "`data.train_batch_size`"],
+    [["train", "--set", "rollout.user_workflow=nowhere.ts->Agent"], "`rollout.user_workflow` names nowhere.ts"],
+    [["train", "--set", "task_judge.judge_protocol=README.md->Judge"], "judge_protocol"],
+    [["train", "--threads", "two"], "whole number"],
+    [["train", "--device", "tpu"], "auto, cpu, cuda"],
+    [["--conf", "tutorial/example_math_agent/math_agent.yaml", "--backbone", "trinity"], "native, debug or verl"],
+    [["eval", "--data", "nowhere.jsonl"], "names nowhere.jsonl"],
+    [["serve", "--model", "nowhere"], "The model folder nowhere does not exist"],
+    [["serve", "--set", "trainer_common.seed=1"], "has no effect on this command"],
+    [["sft", "--data", "x.jsonl"], "required option"],
+    [
+      ["sft", "--data", "x.jsonl", "--model", "models/ajet-tiny", "--out", "x", "--dtype", "int8"],
+      "float32 or bfloat16",
+    ],
+    [["sft", "--data", "x.jsonl", "--model", "models/ajet-tiny", "--out", "x"], "x.jsonl do not exist"],
+    [["bench", "--new-tokens", "0"], "at least 1"],
+  ])("%j is a mistake of usage: 2", async (args, part) => {
+    const { code, stdout, stderr } = await ajet(
+      ["train", "eval"].includes(args[0] as string) ? [...args, "--set", `experiment_dir=${folder}`] : args,
+    );
+    expect(stderr).toContain(part);
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+    // What cannot start leaves nothing behind.
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe("ajet --conf", () => {
+  it("trains in the seed's spelling: sections beside an empty `ajet:`, dataset_file, verl, keys without effect", async () => {
+    const data = join(folder, "data");
+    mkdirSync(data);
+    writeFileSync(
+      join(data, "tasks.jsonl"),
+      ["1+1", "2+2", "3+3"].map((question, i) => JSON.stringify({ question, answer: String(2 * i + 2) })).join("\n"),
+    );
+    const yaml = join(folder, "seed.yaml");
+    writeFileSync(
+      yaml,
+      `ajet:
+task_reader:
+    type: dataset_file
+    dataset_file: {training: {file_path: data/tasks.jsonl}, validation: {file_path: data/tasks.jsonl}}
+rollout:
+    user_workflow: tutorial.example_math_agent.math_agent_oai_sdk->ExampleMathLearn
+    n_vllm_engine: 2
+task_judge:
+    judge_protocol: tutorial.example_math_agent.math_answer_as_judge->MathAnswerAsJudge
+model:
+    path: models/ajet-tiny
+data: {max_response_length: 15000}
+`,
+    );
+    const tiny = tinyRun(folder, "seed", { "trainer_common.total_training_steps": 1, "rollout.num_repeat": 2 });
+    const own = tiny.filter((value, i) => !`${value}${tiny[i + 1]}`.includes("jsonl_dataset_file"));
+    const { code, stderr } = await ajet(["--conf", yaml, "--backbone", "verl", "--with-logview", ...own]);
+    expect(stderr).toContain("--backbone verl runs the native backbone");
+    expect(stderr).toContain("--with-logview has no effect yet");
+    expect(stderr).toContain("`rollout.n_vllm_engine` has no effect here");
+    expect(stderr).toContain("`data.max_response_length` has no effect here");
+    expect(code).toBe(0);
+    expect(readJson(folder, "seed/summary.json")).toMatchObject({ steps: 1, validation_tasks: 3, episodes: 4 });
+  });
+
+  it("runs user code on the main thread with --backbone debug, on the first tasks", async () => {
+    const { code, stderr } = await ajet([
+      ...["--conf", "tutorial/example_math_agent/math_agent.yaml", "--backbone", "debug"],
+      ...tinyRun(folder, "debug", { "trainer_common.total_training_steps": 1, "debug.debug_first_n_tasks": 1 }),
+    ]);
+    expect(stderr).not.toContain("error");
+    expect(code).toBe(0);
+    expect(readJson(folder, "debug/summary.json")).toMatchObject({ episodes: 4, validation_tasks: 1 });
+  });
+});
