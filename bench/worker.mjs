@@ -19,7 +19,7 @@ const TUNED_MALLOC = {
   ].join(":"),
 };
 
-/** Should this process fail, its workers' stdin ends, and so do they. */
+/** Should this process fail, its workers are continued and their stdin ends, and so do they. */
 export class Worker {
   #process;
   #lines;
@@ -27,6 +27,7 @@ export class Worker {
   description = "";
 
   constructor(program, args, env = {}) {
+    process.once("exit", () => this.#process.kill("SIGCONT"));
     this.#process = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "inherit"] });
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }
@@ -34,17 +35,22 @@ export class Worker {
   static async start(program, args, env) {
     const worker = new Worker(program, args, env);
     worker.description = (await worker.#reply()).ready;
+    worker.#process.kill("SIGSTOP");
     return worker;
   }
 
-  /** Runs an operation of the worker's task. */
+  /** Runs an operation of the worker's task. Between calls the process is stopped: threads that spin cost the other side. */
   async call(op, command = {}) {
+    this.#process.kill("SIGCONT");
     this.#process.stdin.write(`${JSON.stringify({ op, ...command })}\n`);
-    return this.#reply();
+    const reply = await this.#reply();
+    this.#process.kill("SIGSTOP");
+    return reply;
   }
 
   async stop() {
     const closed = once(this.#process, "close");
+    this.#process.kill("SIGCONT");
     this.#process.stdin.end();
     await closed;
   }

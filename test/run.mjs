@@ -33,7 +33,10 @@ function runNativeTests() {
     }
   }
   for (const module of NATIVE_MODULES) {
-    const run = spawnSync(join(build, "test/native", module, `ajet_test_${module}`), { encoding: "utf8", maxBuffer: 2 ** 28 });
+    const run = spawnSync(join(build, "test/native", module, `ajet_test_${module}`), {
+      encoding: "utf8",
+      maxBuffer: 2 ** 28,
+    });
     console.log(run.stdout, run.stderr);
     const counts = /^(\d+) passed, (\d+) failed$/m.exec(run.stdout ?? "");
     totals.passed += Number(counts?.[1] ?? 0);
@@ -47,9 +50,14 @@ function runVitest(filters) {
   const report = join(folder, "report.json");
   const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
   const args = [vitest, "run", "--config", "test/config/vitest.config.ts", "--reporter=default", "--reporter=json"];
-  const run = spawnSync(process.execPath, [...args, `--outputFile.json=${report}`, ...filters], { cwd: ROOT, stdio: "inherit" });
+  const run = spawnSync(process.execPath, [...args, `--outputFile.json=${report}`, ...filters], {
+    cwd: ROOT,
+    stdio: "inherit",
+  });
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numFailedTestSuites } = JSON.parse(readFileSync(report, "utf8"));
+    const { numPassedTests, numFailedTests, numPendingTests, numFailedTestSuites } = JSON.parse(
+      readFileSync(report, "utf8"),
+    );
     totals.passed += numPassedTests;
     totals.skipped += numPendingTests;
     totals.failed += numFailedTests > 0 ? numFailedTests : numFailedTestSuites > 0 || run.status !== 0 ? 1 : 0;

@@ -7,6 +7,7 @@ import { applyOverrides, isTree, show, type YamlTree } from "./overrides.js";
 import { type AjetConfig, ajetSchema } from "./schema.js";
 import { describeIdleKeys, removeKeysWithoutEffect } from "./without-effect.js";
 
+/** A configuration and what is to be said about it. */
 export interface LoadedConfig {
   config: AjetConfig;
   /** Keys that were given but steer nothing here, one sentence each. */

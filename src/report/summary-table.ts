@@ -20,7 +20,7 @@ export function summaryTable(summary: Summary): string[] {
     `${count("steps")} steps in ${number("wall_seconds").toFixed(1)} s (${number("total_seconds").toFixed(1)} s with evaluations), ` +
       `${count("tokens_generated")} tokens generated`,
     `tokens trained: ${count("tokens_trained")}, without sharing ${count("tokens_trained_unshared")} ` +
-      `(${number("tokens_unshared_per_trained").toFixed(1)} x)`,
+      `(${number("tokens_unshared_per_trained").toFixed(1)} x; system prompt and tools: ${count("shared_prompt_tokens")} tokens)`,
     `episodes: ${count("episodes")}, ${count("episodes_dropped")} dropped; ` +
       `calls: ${count("calls_trained")} trained, ${count("calls_merged")} merged, ${count("calls_dropped")} dropped`,
     `largest |log-prob of sampler - of trainer| over ${count("logprobs_compared")} tokens: ${number("logprob_max_abs_diff")}`,

@@ -54,7 +54,9 @@ export class Draw {
 
   #word(): number {
     if (this.#offset + 4 > this.#block.length) {
-      this.#block = createHash("sha256").update(`${this.#key}/${this.#counter++}`).digest();
+      this.#block = createHash("sha256")
+        .update(`${this.#key}/${this.#counter++}`)
+        .digest();
       this.#offset = 0;
     }
     const word = this.#block.readUInt32LE(this.#offset);

@@ -8,6 +8,8 @@ export interface SetResult {
   episodes: number;
   episodes_dropped: number;
   success_rate: number;
+  /** Share of the tasks that at least one of their episodes solved: pass@k, k episodes a task. */
+  solved_rate: number;
   mean_reward: number;
 }
 
@@ -28,6 +30,7 @@ export interface EvaluationTasks {
 /** How an evaluation decodes. */
 export type Decoding = "sampled" | "greedy";
 
+/** How tasks are evaluated. */
 export interface EvaluationOptions {
   /** Updates before it. */
   step: number;
@@ -86,6 +89,8 @@ export async function evaluateSet(
     episodes: results.length,
     episodes_dropped: results.filter((result) => result.error).length,
     success_rate: results.filter((result) => result.isSuccess).length / count,
+    solved_rate:
+      new Set(results.flatMap((result) => (result.isSuccess ? [result.task] : []))).size / Math.max(tasks.length, 1),
     mean_reward: results.reduce((sum, result) => sum + result.reward, 0) / count,
   };
 }

@@ -9,6 +9,8 @@ export interface RunTotals {
   tokens_generated: number;
   tokens_trained: number;
   tokens_trained_unshared: number;
+  /** Tokens that all prompts of a step begin with (system prompt and tools): what sharing saves most on. */
+  shared_prompt_tokens: number;
   episodes: number;
   episodes_dropped: number;
   /** Episodes in which the clock decided: another run of the same seed may differ from there on. */
@@ -42,6 +44,7 @@ export function newTotals(): RunTotals {
     tokens_generated: 0,
     tokens_trained: 0,
     tokens_trained_unshared: 0,
+    shared_prompt_tokens: 0,
     episodes: 0,
     episodes_dropped: 0,
     episodes_unrepeatable: 0,

@@ -16,6 +16,7 @@ import { GuardedRunner } from "./guarded-runner.js";
 import { engineOptions, placeOf } from "./native-options.js";
 import { type PathRoots, resolvePath } from "./resolve-path.js";
 
+/** What a session is opened with. */
 export interface SessionOptions extends PathRoots {
   config: AjetConfig;
   /** Weights of this folder instead of `model.path` (a checkpoint). Texts still come from `model.path`. */

@@ -6,6 +6,7 @@ import type { RunTotals } from "./run-state.js";
 /** One line of metrics.jsonl: flat keys, numbers. */
 export type StepMetrics = { step: number } & Record<string, number>;
 
+/** What a step did. */
 export interface StepOutcome {
   step: number;
   results: readonly EpisodeResult[];
@@ -42,6 +43,7 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
     "response_length/mean": mean(lengths),
     "response_length/max": most(lengths),
     "response_length/min": least(lengths),
+    "prompt_length/shared": sharedPrefix(results),
     "prompt_length/mean": mean(prompts),
     "timing_s/rollout": outcome.rolloutSeconds,
     "timing_s/update": outcome.updateSeconds,
@@ -85,11 +87,25 @@ function workflowMetrics(results: readonly EpisodeResult[]): Record<string, numb
   return Object.fromEntries([...values].map(([name, list]) => [`workflow/${name}`, mean(list)]));
 }
 
+/** Tokens that all prompts of a step begin with: the system prompt and the tools, as a rule. */
+export function sharedPrefix(results: readonly EpisodeResult[]): number {
+  const prompts = results.flatMap((result) => result.calls.map((call) => call.promptIds));
+  const [first, ...others] = prompts;
+  let length = first?.length ?? 0;
+  for (const prompt of others) {
+    let same = 0;
+    while (same < length && prompt[same] === first?.[same]) same++;
+    length = same;
+  }
+  return length;
+}
+
 /** Adds a step to the run's sums. */
 export function addToTotals(totals: RunTotals, outcome: StepOutcome): void {
   const { results, stats, verdicts } = outcome;
   totals.wall_seconds += outcome.rolloutSeconds + outcome.updateSeconds;
   totals.episodes += results.length;
+  totals.shared_prompt_tokens = Math.max(totals.shared_prompt_tokens, sharedPrefix(results));
   for (const result of results) {
     totals.tokens_generated += sum(capturedCalls(result).map((call) => call.sampledIds.length));
     if (result.unrepeatable.length > 0) totals.episodes_unrepeatable++;

@@ -40,6 +40,7 @@ export interface RunListener {
   onCheckpoint?(folder: string): void;
 }
 
+/** What {@link runTraining} needs. */
 export interface TrainingOptions extends SessionOptions {
   folder: RunFolder;
   /** Called when everything is loaded, so that a run that cannot start leaves no folder. */

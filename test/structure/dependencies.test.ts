@@ -47,7 +47,9 @@ describe("TypeScript", () => {
       const text = readFileSync(join(ROOT, file), "utf8");
       // Types vanish at run time: they may come from anywhere.
       for (const [, isType, path] of text.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from\s+"(\.[^"]+)";/gm)) {
-        const target = relative(join(ROOT, "src"), resolve(ROOT, dirname(file), path as string)).split("/")[0] as string;
+        const target = relative(join(ROOT, "src"), resolve(ROOT, dirname(file), path as string)).split(
+          "/",
+        )[0] as string;
         if (!isType && target !== from && !MAY_IMPORT[from]?.includes(target)) wrong.push(`${file} -> ${path}`);
       }
     }
@@ -70,7 +72,8 @@ describe("C++", () => {
       const from = file.split("/")[1] as string;
       for (const [, path] of readFileSync(join(ROOT, file), "utf8").matchAll(/^#include "([^"]+)"/gm)) {
         const target = (path as string).split("/")[0] as string;
-        if (target in MAY_INCLUDE && target !== from && !MAY_INCLUDE[from]?.includes(target)) wrong.push(`${file}: ${path}`);
+        if (target in MAY_INCLUDE && target !== from && !MAY_INCLUDE[from]?.includes(target))
+          wrong.push(`${file}: ${path}`);
       }
     }
     expect(wrong).toEqual([]);

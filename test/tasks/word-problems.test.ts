@@ -34,14 +34,17 @@ describe.each([
     for (const problem of problems) {
       const numbers = new Set((problem.question.match(/\d+/g) ?? []).map(Number));
       for (const [word, value] of Object.entries(said)) if (problem.question.includes(word)) numbers.add(value);
-      for (const number of problem.expression.match(/\d+/g) ?? []) expect(numbers, problem.question).toContain(Number(number));
+      for (const number of problem.expression.match(/\d+/g) ?? [])
+        expect(numbers, problem.question).toContain(Number(number));
     }
   });
 
   it("are the same for the same seed, others for another", () => {
     expect(generateWordProblems({ seed: SEED, count: 100, templates })).toEqual(problems.slice(0, 100));
     const others = generateWordProblems({ seed: SEED + 1, count: 100, templates });
-    expect(others.map((problem) => problem.question)).not.toEqual(problems.slice(0, 100).map((problem) => problem.question));
+    expect(others.map((problem) => problem.question)).not.toEqual(
+      problems.slice(0, 100).map((problem) => problem.question),
+    );
   });
 });
 
@@ -65,6 +68,8 @@ describe("splits", () => {
   it("says when there are not so many different problems", () => {
     const all = new Set<string>();
     const everything = { has: () => true, add: () => all } as unknown as Set<string>;
-    expect(() => generateWordProblems({ seed: SEED, count: 5, taken: everything })).toThrow(/Expected 5 different problems/);
+    expect(() => generateWordProblems({ seed: SEED, count: 5, taken: everything })).toThrow(
+      /Expected 5 different problems/,
+    );
   });
 });

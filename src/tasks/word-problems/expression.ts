@@ -28,27 +28,27 @@ function operand(value: Operand): Expression {
   return typeof value === "number" ? num(value) : value;
 }
 
-function valueOf(value: Operand): number {
+function numberOf(value: Operand): number {
   return operand(value).value;
 }
 
 export function add(left: Operand, right: Operand): Expression {
-  return binary(left, "+", right, 2, valueOf(left) + valueOf(right));
+  return binary(left, "+", right, 2, numberOf(left) + numberOf(right));
 }
 
 export function sub(left: Operand, right: Operand): Expression {
-  return binary(left, "-", right, 2, valueOf(left) - valueOf(right));
+  return binary(left, "-", right, 2, numberOf(left) - numberOf(right));
 }
 
 export function mul(left: Operand, right: Operand): Expression {
-  return binary(left, "*", right, 3, valueOf(left) * valueOf(right));
+  return binary(left, "*", right, 3, numberOf(left) * numberOf(right));
 }
 
 /** Whole division; throws where the quotient is not whole, since a problem's answer must be. */
 export function div(left: Operand, right: Operand): Expression {
-  const quotient = valueOf(left) / valueOf(right);
+  const quotient = numberOf(left) / numberOf(right);
   if (!Number.isInteger(quotient)) {
-    throw new RangeError(`Expected ${valueOf(left)} to be a multiple of ${valueOf(right)}`);
+    throw new RangeError(`Expected ${numberOf(left)} to be a multiple of ${numberOf(right)}`);
   }
   return binary(left, "//", right, 3, quotient);
 }

@@ -1,7 +1,7 @@
 import { chain } from "./chains.js";
 import { add, div, mul, sub } from "./expression.js";
 import { distractor, type Template } from "./template.js";
-import { DAYS, FRACTIONS, GOODS, HOLDERS, onePerson, people, PLACES, THINGS } from "./vocabulary.js";
+import { DAYS, FRACTIONS, GOODS, HOLDERS, onePerson, PLACES, people, THINGS } from "./vocabulary.js";
 
 /** The templates that train, supervise and validate. Numbers, names and things are drawn anew for each problem. */
 export const TRAINING_TEMPLATES: readonly Template[] = [
