@@ -19,7 +19,13 @@ const TUNED_MALLOC = {
   ].join(":"),
 };
 
-/** Should this process fail, its workers are continued and their stdin ends, and so do they. */
+const live = new Set();
+
+// Should this process fail, its workers find the end of their stdin, for which they have to run.
+process.once("exit", () => {
+  for (const worker of live) worker.kill("SIGCONT");
+});
+
 export class Worker {
   #process;
   #lines;
@@ -27,8 +33,8 @@ export class Worker {
   description = "";
 
   constructor(program, args, env = {}) {
-    process.once("exit", () => this.#process.kill("SIGCONT"));
     this.#process = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "inherit"] });
+    live.add(this.#process);
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }
 
@@ -53,6 +59,7 @@ export class Worker {
     this.#process.kill("SIGCONT");
     this.#process.stdin.end();
     await closed;
+    live.delete(this.#process);
   }
 
   async #reply() {

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import type { Command } from "commander";
 import { NativeError } from "../native/errors.js";
+import { PACKAGE_ROOT } from "../native/package-root.js";
 import { type CommonOptions, command } from "./options.js";
-import { PACKAGE_ROOT } from "./package-root.js";
 
 /** `ajet build`: compiles the native addon by hand. */
 export function addBuild(program: Command): void {

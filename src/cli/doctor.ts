@@ -2,10 +2,10 @@ import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import type { Command } from "commander";
 import { nativeInfo } from "../native/info.js";
+import { packageVersion } from "../native/package-root.js";
 import { createPythonSandbox } from "../tools/python-sandbox.js";
 import { type CommonOptions, command } from "./options.js";
 import { Output } from "./output.js";
-import { packageVersion } from "./package-root.js";
 
 interface Finding {
   name: string;

@@ -3,11 +3,13 @@ import type { Command } from "commander";
 import { dump } from "js-yaml";
 import { type LoadedConfig, loadConfig } from "../config/load-config.js";
 import { ConfigError } from "../native/errors.js";
+import { PACKAGE_ROOT } from "../native/package-root.js";
 import { writeJsonAtomically } from "../train/atomic-file.js";
 import { type EvaluationOptions, evaluateSet } from "../train/evaluation.js";
 import { defaultRunName, RunFolder } from "../train/run-folder.js";
 import { Session } from "../train/session.js";
 import { evaluationTasks } from "../train/task-splits.js";
+import { findPath } from "./bundled.js";
 import {
   type CommonOptions,
   command,
@@ -19,7 +21,6 @@ import {
   withOverrides,
 } from "./options.js";
 import { Output } from "./output.js";
-import { findPath, PACKAGE_ROOT } from "./package-root.js";
 import { RunPrinter } from "./run-printer.js";
 import { StopSignal } from "./stop-signal.js";
 import { TUTORIAL } from "./train.js";

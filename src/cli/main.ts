@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { packageVersion } from "../native/package-root.js";
 import { addBench } from "./bench.js";
 import { addBuild } from "./build.js";
 import { addChat } from "./chat.js";
@@ -8,7 +9,6 @@ import { addEval } from "./eval.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { addLaunch } from "./launch.js";
 import { Output } from "./output.js";
-import { packageVersion } from "./package-root.js";
 import { addProblems } from "./problems.js";
 import { addServe } from "./serve.js";
 import { addSft } from "./sft.js";

@@ -5,8 +5,8 @@ import type { AjetConfig } from "../config/schema.js";
 import { ConfigError } from "../native/errors.js";
 import { loadModel, type Model } from "../native/model.js";
 import { placeOf } from "../train/native-options.js";
+import { findPath } from "./bundled.js";
 import { type PlaceOptions, placeOverrides } from "./options.js";
-import { findPath } from "./package-root.js";
 
 /** Options of a command that has a model but no YAML. */
 export interface ModelOptions extends PlaceOptions {

@@ -1,10 +1,11 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { PACKAGE_ROOT } from "../native/package-root.js";
 import { summaryTable } from "../report/summary-table.js";
 import { runTraining } from "../train/training-run.js";
+import { findPath } from "./bundled.js";
 import { type CommonOptions, command, type PlaceOptions, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
-import { findPath, PACKAGE_ROOT } from "./package-root.js";
 import { prepareRun } from "./prepare-run.js";
 import { RunPrinter } from "./run-printer.js";
 import { StopSignal } from "./stop-signal.js";

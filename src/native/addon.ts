@@ -1,11 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { NativeAddon } from "./addon-types.js";
 import { NativeError } from "./errors.js";
-
-/** The package's own folder: this file lies in src/native or in dist/native. */
-const PACKAGE_ROOT = fileURLToPath(new URL("../..", import.meta.url));
+import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
 let loaded: NativeAddon | undefined;
 
@@ -38,7 +36,7 @@ function load(): NativeAddon {
 /** A path in AJET_NATIVE_PATH is the only candidate: running another binary in its place would hide the mistake. */
 function candidates(): string[] {
   const override = process.env["AJET_NATIVE_PATH"];
-  return override ? [override] : [`${PACKAGE_ROOT}native/build/Release/ajet.node`];
+  return override ? [override] : [join(PACKAGE_ROOT, "native/build/Release/ajet.node")];
 }
 
 function loadFrom(path: string, version: string): NativeAddon {
@@ -47,9 +45,4 @@ function loadFrom(path: string, version: string): NativeAddon {
   const built = addon.info().version;
   if (built !== version) throw new Error(`built for ajet ${built}, but this is ajet ${version}`);
   return addon;
-}
-
-function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(`${PACKAGE_ROOT}package.json`, "utf8")) as { version: string };
-  return manifest.version;
 }

@@ -1,7 +1,8 @@
 import { existsSync, statSync } from "node:fs";
-import { dirname, extname, isAbsolute, join, relative, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { extname, isAbsolute, join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { ConfigError } from "../native/errors.js";
+import { PACKAGE_ROOT } from "../native/package-root.js";
 
 /** A class in a user's file. */
 export interface UserClass {
@@ -12,13 +13,6 @@ export interface UserClass {
 }
 
 const EXTENSIONS = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"];
-
-/** The folder that holds ajet's package.json. */
-export const PACKAGE_ROOT: string = (() => {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);
-  return folder;
-})();
 
 /**
  * Finds `path/to/file.ts->ExportedClass`, or the dotted `path.to.file->ExportedClass`, from the current folder, the

@@ -13,10 +13,3 @@ export const PACKAGE_ROOT: string = (() => {
 export function packageVersion(): string {
   return (JSON.parse(readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8")) as { version: string }).version;
 }
-
-/** `path` where it exists from the current folder, else below the package's root (tutorials, bundled models). */
-export function findPath(path: string): string {
-  if (existsSync(path)) return path;
-  const bundled = join(PACKAGE_ROOT, path);
-  return existsSync(bundled) ? bundled : path;
-}
