@@ -54,9 +54,15 @@ try {
     compile: values["torch-compile"],
     microRows: Number(values["micro-rows"]),
     scratch,
-    command: ["node bench/run.mjs", ...process.argv.slice(2)].join(" "),
+    command: ["node bench/run.mjs", ...process.argv.slice(2).filter(isFigureArgument)].join(" "),
   });
   console.log(record);
 } finally {
   rmSync(scratch, { recursive: true });
+}
+
+/** Where Python and the binaries lie has no place in a record. */
+function isFigureArgument(argument, index, all) {
+  const isPath = (text) => text === "--python" || text === "--native";
+  return !isPath(argument) && !isPath(all[index - 1] ?? "");
 }
