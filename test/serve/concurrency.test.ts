@@ -170,7 +170,14 @@ it("answers 503 where the engine ends a generation on its own", async () => {
   harness = await Harness.start(endless);
   const { engine } = harness;
   const generate = engine.generate.bind(engine);
-  engine.generate = (ids, options) => generate(ids, { ...options, signal: AbortSignal.timeout(300) });
+  engine.generate = (ids, options) => {
+    const cancel = new AbortController();
+    const onTokens: typeof options.onTokens = (events) => {
+      options.onTokens?.(events);
+      cancel.abort();
+    };
+    return generate(ids, { ...options, signal: cancel.signal, onTokens });
+  };
   const response = await harness.post(body("hi", { max_tokens: 4000 }));
   expect(response.status).toBe(503);
   expect(await response.json()).toMatchObject({ error: { type: "server_error", code: "generation_cancelled" } });
