@@ -48,6 +48,7 @@ export class Engine implements AsyncDisposable {
     const { signal, onTokens, keepPartial, ...sampling } = options;
     return nativeCall(this.generate, async () => {
       if (!keepPartial) throwIfAborted(signal);
+      if (signal?.aborted) return nothingSampled(sampling.choices ?? 1, this.model.version);
       let thrown: { error: unknown } | undefined;
       const listen: TokenListener = (events) => {
         try {
@@ -149,4 +150,17 @@ export class Engine implements AsyncDisposable {
 
 function dispatch(listeners: Map<number, TokenListener>, native: NativeTokenEvents): void {
   for (const [request, events] of decodeTokenEvents(native)) listeners.get(request)?.(events);
+}
+
+/** The completions of a request that was cancelled before it started. */
+function nothingSampled(choices: number, version: number): Completion[] {
+  return Array.from({ length: choices }, (_, choice) => ({
+    choice,
+    tokens: new Int32Array(0),
+    logprobs: new Float32Array(0),
+    finishReason: "cancelled" as const,
+    firstVersion: version,
+    lastVersion: version,
+    top: [],
+  }));
 }
