@@ -135,13 +135,24 @@ void multiply_strips_block(const GemmBlock& g) {
   }
 }
 
-// While there is room a step stores 16 floats: what lies beyond its width is overwritten by the next steps.
-void pack_strip(float* strip, const float* source, int64_t stride, int64_t cols, int64_t width, int64_t depth) {
-  const float* end = strip + width * depth;
-  const int lanes = static_cast<int>(cols);
-  for (; strip + 16 <= end; strip += width, source += stride) store(strip, load_partial(source, lanes));
-  for (; strip < end; strip += width, source += stride) {
-    store_partial(strip, load_partial(source, lanes), static_cast<int>(width));
+// Row by row, as memory holds the source. While there is room a step stores 16 floats: what lies beyond its width is
+// overwritten by the next steps.
+void pack_strips(float* packed, const float* source, int64_t stride, int64_t cols, int64_t width, int64_t depth) {
+  const int64_t full_strips = cols / width, rest = cols % width;
+  for (int64_t t = 0; t < depth; ++t, source += stride) {
+    float* to = packed + t * width;
+    const bool room = (depth - t) * width >= 16;
+    for (int64_t strip = 0; strip < full_strips; ++strip, to += depth * width) {
+      const float* from = source + strip * width;
+      if (room && strip * width + 16 <= cols) {
+        store(to, load(from));
+      } else {
+        store_partial(to, load_partial(from, static_cast<int>(width)), static_cast<int>(width));
+      }
+    }
+    if (rest > 0) {
+      store_partial(to, load_partial(source + full_strips * width, static_cast<int>(rest)), static_cast<int>(width));
+    }
   }
 }
 
@@ -152,7 +163,7 @@ void fill_gemm(Kernels& table) {
   table.gemm_tile_rows = max_tile_rows;
   table.gemm = multiply_rows_block;
   table.gemm_strips = multiply_strips_block;
-  table.pack_strip = pack_strip;
+  table.pack_strips = pack_strips;
 }
 
 }  // namespace ajet::cpu::AJET_ISA

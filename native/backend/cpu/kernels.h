@@ -15,7 +15,7 @@ namespace ajet::cpu {
 // element, started from 0, or from C where `accumulate`: cutting depth into blocks does not change a bit.
 struct GemmBlock {
   // gemm: element (r, t) at r * a_row_stride + (t / 16) * a_step_stride + t % 16
-  // gemm_strips: strips of w = a_step_stride <= gemm_tile_rows rows, packed by pack_strip: element (r, t) at
+  // gemm_strips: strips of w = a_step_stride <= gemm_tile_rows rows, packed by pack_strips: element (r, t) at
   // (r / w) * a_row_stride + t * w + r % w
   const float* a;
   int64_t a_row_stride;
@@ -44,8 +44,9 @@ struct Kernels {
   int64_t gemm_tile_rows;  // rows of C that one register tile holds
   void (*gemm)(const GemmBlock& block);
   void (*gemm_strips)(const GemmBlock& block);
-  // strip[t][r] = source[t * stride + r] for r < cols, 0 for cols <= r < width <= 16; t < depth
-  void (*pack_strip)(float* strip, const float* source, int64_t stride, int64_t cols, int64_t width, int64_t depth);
+  // packed[strip][t][r] = source[t * stride + strip * width + r], zero beyond the last of the cols; t < depth,
+  // r < width <= 16
+  void (*pack_strips)(float* packed, const float* source, int64_t stride, int64_t cols, int64_t width, int64_t depth);
 
   // ---- transpose_kernels.cpp (fill_transpose) ----
   // panel[c][r] = source[r * stride + c], r < rows <= 16; the other lanes become 0

@@ -4,15 +4,15 @@
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/linear_blocks.h"
 #include "backend/cpu/panels.h"
+#include "backend/cpu/task_scratch.h"
 
 namespace ajet::cpu {
 namespace {
 
-constexpr int64_t max_packed_panels = 128;  // of dy at a time: with depth_block rows 4 MiB
-
-constexpr int64_t max_strips = 8;           // of x in a task: they stay in the L2 cache
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t packed_rows = 256;  // of x and dy at a time
+// Columns of x and of dy in a task, at most: what they pack, and the part of dw, stay in a core's L2 cache.
+constexpr int64_t max_strips = 32;
+constexpr int64_t max_panels = 32;
 
 // x's columns in strips as wide as a register tile has rows: packed[strip][m][width].
 struct Strips {
@@ -21,68 +21,54 @@ struct Strips {
   int64_t width;
 };
 
-void pack_strip(float* packed, const Tensor& x, const Strips& strips, int64_t strip, const Kernels& k_) {
-  const int64_t first = strip * strips.width;
-  const int64_t width = std::min(strips.width, x.cols - first);
-  if (width <= 0) return;
-  k_.pack_strip(packed + strip * strips.width * x.rows, x.f32() + first, x.stride, width, strips.width, x.rows);
-}
-
-// packed[m][16] = 16 columns of dy from column n on; dbias[n ...] += their sums
-void pack_panel(float* packed, const Tensor& dy, int64_t n, const Tensor& dbias, const Kernels& k_) {
-  const int64_t lanes = std::min(panel_rows, dy.cols - n);
-  k_.pack_strip(packed, dy.f32() + n, dy.stride, lanes, panel_rows, dy.rows);
-  if (dbias.data == nullptr) return;
-  float* sums = dbias.f32() + n;
-  for (int64_t m = 0; m < dy.rows; ++m) {
-    for (int64_t lane = 0; lane < lanes; ++lane) sums[lane] += packed[m * panel_rows + lane];
+// dbias[n] += the sums of packed[panel][m][16] over ascending m
+void add_column_sums(float* dbias, const float* packed, int64_t cols, int64_t depth) {
+  for (int64_t n = 0; n < cols; n += panel_rows, packed += depth * panel_rows) {
+    const int64_t lanes = std::min(panel_rows, cols - n);
+    for (int64_t m = 0; m < depth; ++m) {
+      for (int64_t lane = 0; lane < lanes; ++lane) dbias[n + lane] += packed[m * panel_rows + lane];
+    }
   }
 }
 
 }  // namespace
 
+// Each task packs what it needs of both operands itself: what another core has packed would have to cross over.
 void CpuBackend::do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) {
   const Strips strips(std::max<int64_t>(1, x.cols), k_.gemm_tile_rows);
   const int64_t panels = panel_count(dw.rows);
-  const int64_t max_depth = std::min(dy.rows, depth_block);
-  const int64_t dy_floats = std::min(panels, max_packed_panels) * panel_rows * max_depth;
-  float* packed_dy = scratch(dy_floats + strips.count * strips.width * max_depth);
-  float* packed_x = packed_dy + dy_floats;
-  for (int64_t m = 0; m < dy.rows; m += depth_block) {
-    const int64_t depth = std::min(depth_block, dy.rows - m);
-    const Tensor dy_rows = dy.slice_rows(m, depth), x_rows = x.slice_rows(m, depth);
-    for (int64_t first_panel = 0; first_panel < panels; first_panel += max_packed_panels) {
-      const int64_t count = std::min(max_packed_panels, panels - first_panel);
-      const int64_t new_strips = first_panel == 0 ? strips.count : 0;
-      pool_.parallel_for(new_strips + count, [&](int64_t i) {
-        if (i < new_strips) {
-          pack_strip(packed_x, x_rows, strips, i, k_);
-        } else {
-          const int64_t panel = i - new_strips;
-          pack_panel(packed_dy + panel * panel_rows * depth, dy_rows, (first_panel + panel) * panel_rows, dbias, k_);
-        }
-      });
-      const BlockGrid grid(strips.count, count, pool_.threads(), max_strips);
-      pool_.parallel_for(grid.tasks(), [&](int64_t task) {
-        const Block block = grid.block(task);
-        const int64_t first_row = block.first_row * strips.width;
-        GemmBlock g{};
-        g.a = packed_x + first_row * depth;
-        g.a_row_stride = strips.width * depth;
-        g.a_step_stride = strips.width;
-        g.b = packed_dy + block.first_panel * depth * panel_rows;
-        g.b_panel_stride = depth * panel_rows;
-        g.c = static_cast<float*>(dw.data) + ((first_panel + block.first_panel) * dw.cols + first_row) * panel_rows;
-        g.c_row_stride = panel_rows;
-        g.c_panel_stride = dw.cols * panel_rows;
-        g.rows = std::min(block.rows * strips.width, dw.cols - first_row);
-        g.cols = block.panels * panel_rows;
-        g.depth = depth;
-        g.accumulate = true;
-        k_.gemm_strips(g);
-      });
+  const EvenSplit split({strips.count, 4, max_strips}, {panels, 4, max_panels}, pool_.threads());
+  const int64_t max_depth = std::min(dy.rows, packed_rows);
+  const int64_t most_strips = divide_up(strips.count, split.rows.parts);
+  const int64_t most_panels = divide_up(panels, split.panels.parts);
+  const int64_t packed_floats = max_depth * (most_strips * strips.width + most_panels * panel_rows);
+  float* packed = scratch(scratch_slices(pool_, split.tasks()) * packed_floats);
+  parallel_with_scratch(pool_, split.tasks(), packed, packed_floats, [&](int64_t task, float* packed_x) {
+    const Block block = split.block(task);
+    const int64_t first_k = block.first_row * strips.width, first_n = block.first_panel * panel_rows;
+    GemmBlock g{};
+    g.a = packed_x;
+    g.a_step_stride = strips.width;
+    g.c = static_cast<float*>(dw.data) + block.first_panel * dw.cols * panel_rows + first_k * panel_rows;
+    g.c_row_stride = panel_rows;
+    g.c_panel_stride = dw.cols * panel_rows;
+    g.rows = std::min(block.rows * strips.width, dw.cols - first_k);
+    g.cols = std::min(block.panels * panel_rows, dw.rows - first_n);
+    g.accumulate = true;
+    for (int64_t m = 0; m < dy.rows; m += packed_rows) {
+      g.depth = std::min(packed_rows, dy.rows - m);
+      float* packed_dy = packed_x + block.rows * strips.width * g.depth;
+      k_.pack_strips(packed_x, x.f32() + m * x.stride + first_k, x.stride, g.rows, strips.width, g.depth);
+      k_.pack_strips(packed_dy, dy.f32() + m * dy.stride + first_n, dy.stride, g.cols, panel_rows, g.depth);
+      if (dbias.data != nullptr && block.first_row == 0) {
+        add_column_sums(dbias.f32() + first_n, packed_dy, g.cols, g.depth);
+      }
+      g.a_row_stride = strips.width * g.depth;
+      g.b = packed_dy;
+      g.b_panel_stride = g.depth * panel_rows;
+      k_.gemm_strips(g);
     }
-  }
+  });
 }
 
 }  // namespace ajet::cpu

@@ -10,16 +10,17 @@
 namespace ajet::cpu {
 namespace {
 
-// Outputs [first, first + depth) of the weight as panels over k: packed[panel of k][n - first][16].
-void pack_weight(float* packed, const Weight& w, int64_t first, int64_t depth, ThreadPool& pool, const Kernels& k_) {
-  pool.parallel_for(panel_count(w.cols), [&](int64_t k_panel) {
-    const int64_t k = k_panel * panel_rows;
+// Outputs [first, first + depth) of panels of k of the weight, transposed: packed[panel of k][n - first][16].
+void pack_weight(float* packed, const Weight& w, int64_t first, int64_t depth, int64_t first_panel, int64_t panels,
+                 const Kernels& k_) {
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    const int64_t k = (first_panel + panel) * panel_rows;
     for (int64_t n = 0; n < depth; n += panel_rows) {
       const float* from = static_cast<const float*>(w.data) + panel_row_offset(first + n, w.cols) + k * panel_rows;
-      k_.rows_to_panel(packed + (k_panel * depth + n) * panel_rows, from, panel_rows, std::min(panel_rows, w.cols - k),
+      k_.rows_to_panel(packed + (panel * depth + n) * panel_rows, from, panel_rows, std::min(panel_rows, w.cols - k),
                        std::min(panel_rows, depth - n));
     }
-  });
+  }
 }
 
 // Rows of t as panels of 16 rows: packed[panel of m][n][16].
@@ -49,38 +50,40 @@ void CpuBackend::do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumu
   }
 }
 
-// Rows of the product: m; vectors: 16 k.
+// Rows of the product: m; vectors: 16 k. Each task transposes its part of the weight itself: what another core has
+// packed would have to cross over.
 void CpuBackend::linear_dx_by_weight(Tensor dx, Tensor dy, const Weight& w, bool accumulate) {
-  const int64_t k_panels = panel_count(w.cols);
-  const BlockGrid grid(dx.rows, k_panels, pool_.threads());
+  const EvenSplit split({dx.rows, 64, 512}, {panel_count(w.cols), 4, 32}, pool_.threads());
   const int64_t max_depth = std::min(w.rows, depth_block);
-  const int64_t packed_floats = gemm_packed_floats(std::min(dx.rows, BlockGrid::max_rows), max_depth);
-  const int64_t weight_floats = max_depth * k_panels * panel_rows;
-  float* weight = scratch(weight_floats + scratch_slices(pool_, grid.tasks()) * packed_floats);
-  float* packed = weight + weight_floats;
-  for (int64_t n = 0; n == 0 || n < w.rows; n += depth_block) {
-    const int64_t depth = std::min(depth_block, w.rows - n);
-    pack_weight(weight, w, n, depth, pool_, k_);
-    parallel_with_scratch(pool_, grid.tasks(), packed, packed_floats, [&](int64_t task, float* task_packed) {
-      const Block block = grid.block(task);
-      const int64_t first_col = block.first_panel * panel_rows;
-      GemmBlock g{};
-      g.a = dy.f32() + block.first_row * dy.stride + n;
-      g.a_row_stride = dy.stride;
-      g.a_step_stride = 16;
-      g.b = weight + block.first_panel * depth * panel_rows;
-      g.b_panel_stride = depth * panel_rows;
-      g.c = dx.f32() + block.first_row * dx.stride + first_col;
-      g.c_row_stride = dx.stride;
-      g.c_panel_stride = panel_rows;
-      g.rows = block.rows;
-      g.cols = std::min(w.cols - first_col, block.panels * panel_rows);
-      g.depth = depth;
+  const int64_t weight_floats = max_depth * divide_up(split.panels.count, split.panels.parts) * panel_rows;
+  const int64_t packed_floats = weight_floats + gemm_packed_floats(std::min(dx.rows, BlockGrid::max_rows), max_depth);
+  float* packed = scratch(scratch_slices(pool_, split.tasks()) * packed_floats);
+  parallel_with_scratch(pool_, split.tasks(), packed, packed_floats, [&](int64_t task, float* weight) {
+    const Block block = split.block(task);
+    const int64_t first_col = block.first_panel * panel_rows;
+    const int64_t row_blocks = divide_up(block.rows, BlockGrid::max_rows);
+    GemmBlock g{};
+    g.a_row_stride = dy.stride;
+    g.a_step_stride = 16;
+    g.b = weight;
+    g.c_row_stride = dx.stride;
+    g.c_panel_stride = panel_rows;
+    g.cols = std::min(w.cols - first_col, block.panels * panel_rows);
+    g.packed_a = weight + weight_floats;
+    for (int64_t n = 0; n == 0 || n < w.rows; n += depth_block) {
+      g.depth = std::min(depth_block, w.rows - n);
+      g.b_panel_stride = g.depth * panel_rows;
       g.accumulate = accumulate || n > 0;
-      g.packed_a = task_packed;
-      k_.gemm(g);
-    });
-  }
+      pack_weight(weight, w, n, g.depth, block.first_panel, block.panels, k_);
+      for (int64_t i = 0; i < row_blocks; ++i) {
+        const int64_t row = block.first_row + block.rows * i / row_blocks;
+        g.rows = block.first_row + block.rows * (i + 1) / row_blocks - row;
+        g.a = dy.f32() + row * dy.stride + n;
+        g.c = dx.f32() + row * dx.stride + first_col;
+        k_.gemm(g);
+      }
+    }
+  });
 }
 
 // Rows of the product: k, read from the weight's panels in place; vectors: 16 m. The product is dxᵀ.
