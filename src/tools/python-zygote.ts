@@ -11,7 +11,7 @@
  * Response: u32 bytes that follow, u32 id, i32 exit code, u8 limit (index into LIMITS), u32 bytes of stdout, stdout, stderr.
  */
 export const PYTHON_ZYGOTE = String.raw`
-import atexit, ctypes, gc, json, linecache, mmap, os, resource, select, signal, socket, struct, sys, time, traceback, types
+import _signal, atexit, contextlib, ctypes, gc, io, json, linecache, mmap, os, resource, select, signal, socket, struct, sys, time, traceback, types
 import collections, datetime, decimal, fractions, functools, itertools, math, random, re  # what programs import: loaded once
 
 config = json.loads(sys.argv[1])
@@ -62,19 +62,20 @@ def enter_root(paths):
 
 # ---- the process of one call ----
 
-def drop_privileges():
+def drop_privileges(prepared):
     if config["uid"] is not None:
         os.setgroups([])
         os.setresgid(config["uid"], config["uid"], config["uid"])
         os.setresuid(config["uid"], config["uid"], config["uid"])
+    header, no_capabilities, filter = prepared
     check(libc.prctl(38, 1, 0, 0, 0), "no_new_privs")
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    check(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
-    forbid_unshare()
+    check(libc.capset(header, no_capabilities), "capset")
+    check(libc.prctl(22, 2, filter), "seccomp")
 
 
-def forbid_unshare():
-    """A seccomp filter: in a user namespace of its own a program would have every capability again."""
+def prepare_privileges():
+    """Arguments of capset and of a seccomp filter: in a user namespace of its own a program would have every
+    capability again."""
     load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06
     refuse, allow = 0x00050001, 0x7FFF0000  # EPERM
     program = [
@@ -85,13 +86,17 @@ def forbid_unshare():
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     filter = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
-    check(libc.prctl(22, 2, filter), "seccomp")
+    filter.code = code  # kept alive
+    return (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(), filter
+
+
+LIMITS = [(getattr(resource, "RLIMIT_" + name), (value, value)) for name, value in (
+    ("CPU", config["cpu_seconds"]), ("AS", config["memory_bytes"]), ("FSIZE", 0), ("NPROC", 0), ("NOFILE", 64), ("CORE", 0))]
 
 
 def limit_resources():
-    for name, value in (("CPU", config["cpu_seconds"]), ("AS", config["memory_bytes"]), ("FSIZE", 0), ("NPROC", 0),
-                        ("NOFILE", 64), ("CORE", 0)):
-        resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
+    for limit, value in LIMITS:
+        resource.setrlimit(limit, value)
 
 
 def run_code(source):
@@ -111,16 +116,16 @@ def exit_status(code):
     return 1
 
 
-def run_call(slot, code, out, err, stdin):
+def run_call(slot, code, out, err, stdin, prepared):
     source = os.pread(code, os.fstat(code).st_size, 0)
     os.setsid()
     os.dup2(stdin, 0)
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.closerange(3, 1024)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # signal's own wrapper makes enums
     limit_resources()
-    drop_privileges()
+    drop_privileges(prepared)
     random.seed(0)  # unseeded programs repeat too; after the fork, which seeds anew
     gc.enable()
     status = 1
@@ -143,6 +148,16 @@ def run_call(slot, code, out, err, stdin):
 
 # ---- the template ----
 
+def warm_up():
+    """Has the interpreter set up what it sets up at first use, so that not every call's copy does."""
+    for program in ("a = 3\nfor i in range(3):\n    a += i * 0.5\nprint(f'{a:.2f}')", "print(1 / 0)"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            try:
+                exec(compile(program, "<code>", "exec", dont_inherit=True), {})
+            except ZeroDivisionError:
+                traceback.print_exc()
+
+
 def template(control):
     """Forks at each message, which brings a slot and the descriptors of code, stdout and stderr.
 
@@ -164,6 +179,8 @@ def template(control):
     recvmsg, syscall, close, write = libc.recvmsg, libc.syscall, libc.close, libc.send
     for function in (before_fork, in_child, in_parent, close, write):
         function.restype = None
+    prepared = prepare_privileges()
+    warm_up()
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -175,7 +192,7 @@ def template(control):
         before_fork()
         if syscall(SYS_CLONE, clone_flags, 0, pid_pointer, 0, 0) == 0:
             in_child()
-            run_call(slot.value, code.value, out.value, err.value, stdin)
+            run_call(slot.value, code.value, out.value, err.value, stdin, prepared)
         in_parent()
         close(code.value)
         close(out.value)
