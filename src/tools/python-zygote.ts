@@ -91,7 +91,9 @@ def prepare_privileges():
 
 
 LIMITS = [(getattr(resource, "RLIMIT_" + name), (value, value)) for name, value in (
-    ("CPU", config["cpu_seconds"]), ("AS", config["memory_bytes"]), ("FSIZE", 0), ("NPROC", 0), ("NOFILE", 64), ("CORE", 0))]
+    ("AS", config["memory_bytes"]), ("FSIZE", 0), ("NPROC", 0), ("NOFILE", 64), ("CORE", 0))]
+# SIGXCPU first: unlike the SIGKILL of the hard limit it says what ended the call.
+LIMITS.append((resource.RLIMIT_CPU, (config["cpu_seconds"], config["cpu_seconds"] + 1)))
 
 
 def limit_resources():
@@ -264,8 +266,10 @@ class Call:
 
     def judge(self, status, cpu_seconds):
         code = os.waitstatus_to_exitcode(status)
-        if self.limit == NONE and code in (-signal.SIGKILL, -signal.SIGXCPU):
-            self.limit = CPU if cpu_seconds > config["cpu_seconds"] - 0.1 else MEMORY
+        if self.limit == NONE and code == -signal.SIGXCPU:
+            self.limit = CPU
+        if self.limit == NONE and code == -signal.SIGKILL:  # by the hard limit, or for want of memory
+            self.limit = CPU if cpu_seconds > config["cpu_seconds"] + 0.5 else MEMORY
         if self.limit == NONE and flags[self.slot]:
             self.limit = MEMORY
         out, err = self.output[self.out], self.output[self.err]
