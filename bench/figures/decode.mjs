@@ -5,12 +5,13 @@ import { startAjet, startTorch } from "../worker.mjs";
 import { fmaPeak } from "./fma-peak.mjs";
 import { attentionProducts, headWeights, layerWeights, QWEN_0_5B } from "./shapes.mjs";
 
-/** ajet-tiny: mostly decoding, then with the tutorial's long prompts. */
+/** ajet-tiny: mostly decoding; then at the tutorial's lengths, its system prompt and tools shared, and with nothing shared. */
 export async function decodeTiny(options) {
   const shape = JSON.parse(readFileSync(join(options.model, "config.json"), "utf8"));
   const workers = await startAll(options, await startAjet("generate", { model: options.model }), options.model);
   const sizes = [
     { prompt: 16, tokens: 128, targets: { 1: 10, 16: 10, 64: 4 } },
+    { prompt: 192, shared: 164, tokens: 64, targets: {} },
     { prompt: 192, tokens: 64, targets: {} },
   ];
   const requests = options.requests ?? [1, 16, 64];
@@ -42,12 +43,15 @@ async function startAll(options, ajet, model) {
 async function record(title, options, { workers, shape, requests, sizes }) {
   const peak = fmaPeak(options.native);
   const sections = [];
-  for (const { prompt, tokens, targets } of sizes) {
-    sections.push(`${tokens} tokens sampled after a prompt of ${prompt}:\n`);
+  for (const { prompt, shared = 0, tokens, targets } of sizes) {
+    const common = shared > 0 ? `, its first ${shared} tokens shared by all` : "";
+    sections.push(`${tokens} tokens sampled after a prompt of ${prompt}${common}:\n`);
     const rows = [];
     for (const count of requests) {
-      const times = await measure(workers, shape.vocab_size, { rounds: options.rounds, count, prompt, tokens });
-      const share = (2 * count * workOf(shape, prompt, tokens) * 1000) / median(times.ajet) / peak;
+      const prompts = Array.from({ length: count }, (_, i) => promptOf(shape.vocab_size, prompt, shared, i));
+      const times = await measure(workers, { rounds: options.rounds, prompts, tokens });
+      const work = count * workOf(shape, prompt, tokens) - (count - 1) * prefixWork(shape, shared);
+      const share = (2 * work * 1000) / median(times.ajet) / peak;
       const rate = number((1000 * count * tokens) / median(times.ajet));
       const against = (peer, target) => ratio(median(times[peer]) / median(times.ajet), target);
       rows.push([
@@ -72,20 +76,19 @@ async function record(title, options, { workers, shape, requests, sizes }) {
   await Promise.all(Object.values(workers).map((worker) => worker.stop()));
   return [
     heading(title, options.command, [workers.ajet.description, workers.torch.description]),
-    "Whole calls, prefill included; temperature 1; prompts share nothing. The targets are against transformers as it is.\n",
+    "Whole calls, prefill included; temperature 1; prompts share nothing unless said. The targets are against transformers as it is.\n",
     ...sections,
   ].join("\n");
 }
 
 /** Milliseconds of each side, which take turns. */
-async function measure(workers, vocab, { rounds, count, prompt, tokens }) {
-  const prompts = Array.from({ length: count }, (_, i) => promptOf(vocab, prompt, i));
+async function measure(workers, { rounds, prompts, tokens }) {
   const times = { ajet: [], torch: [], packed: [] };
   for (let round = -1; round < rounds; round++) {
     for (const [side, worker] of Object.entries(workers)) {
       const reply = await worker.call("generate", { prompts, tokens });
-      if (reply.tokens !== count * tokens)
-        throw new Error(`${side} sampled ${reply.tokens} tokens, not ${count * tokens}`);
+      if (reply.tokens !== prompts.length * tokens)
+        throw new Error(`${side} sampled ${reply.tokens} tokens, not ${prompts.length * tokens}`);
       if (round >= 0) times[side].push(1000 * reply.seconds); // the first is a warm-up
     }
   }
@@ -98,6 +101,11 @@ function workOf(shape, prompt, tokens) {
   return rows * layerWeights(shape) + tokens * headWeights(shape) + rows * attentionProducts(shape, rows / 2);
 }
 
-function promptOf(vocab, tokens, variant) {
-  return Array.from({ length: tokens }, (_, i) => (variant * 7919 + i * 104729 + 1) % vocab);
+/** Multiply-adds of a prefix, computed once for all requests. */
+function prefixWork(shape, tokens) {
+  return tokens * layerWeights(shape) + tokens * attentionProducts(shape, tokens / 2);
+}
+
+function promptOf(vocab, tokens, shared, variant) {
+  return Array.from({ length: tokens }, (_, i) => ((i < shared ? 0 : variant * 7919) + i * 104729 + 1) % vocab);
 }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -92,7 +93,8 @@ Measurement measure(const std::shared_ptr<Model>& model, const Options& options,
   const uint64_t prompt_tokens = engine.stats().prompt_tokens;
   auto start = Clock::now();
   // The first to be prefilled decode meanwhile; what they do here counts in neither rate.
-  while (engine.stats().prefill_tokens < prompt_tokens) engine.step(events);
+  const auto prefilled = [&] { return engine.stats().prefill_tokens + engine.stats().prefix_hit_tokens; };
+  while (prefilled() < prompt_tokens && engine.has_work()) engine.step(events);
   const double prefill_seconds = seconds_since(start);
 
   std::vector<double> step_seconds;
@@ -105,6 +107,7 @@ Measurement measure(const std::shared_ptr<Model>& model, const Options& options,
     decoded += events.size();
     step_seconds.push_back(seconds_since(step_start));
   }
+  if (step_seconds.empty()) throw std::runtime_error("--tokens is too small: no step had all requests decoding");
   const double decode_seconds = seconds_since(start);
   const auto median = step_seconds.begin() + static_cast<std::ptrdiff_t>(step_seconds.size() / 2);
   std::nth_element(step_seconds.begin(), median, step_seconds.end());
