@@ -18,23 +18,23 @@ Buffer Backend::allocate(size_t bytes) { return Buffer(shared_from_this(), do_al
 // ---- linear -------------------------------------------------------------------------------------------
 
 void Backend::linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
-  check_matrix("linear", "x", x);
-  check_weight("linear", "w", w, w.rows, x.cols);
-  check_matrix("linear", "y", y, x.rows, w.rows);
+  check_matrix("linear", "x", x, compute_dtype());
+  check_weight("linear", "w", w, w.rows, x.cols, compute_dtype());
+  check_matrix("linear", "y", y, x.rows, w.rows, compute_dtype());
   if (bias.data != nullptr) check_vector("linear", "bias", bias, w.rows);
   if (y.rows > 0 && y.cols > 0) do_linear(y, x, w, bias);
 }
 
 void Backend::linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) {
-  check_matrix("linear_dx", "dy", dy);
-  check_weight("linear_dx", "w", w, dy.cols, w.cols);
-  check_matrix("linear_dx", "dx", dx, dy.rows, w.cols);
+  check_matrix("linear_dx", "dy", dy, compute_dtype());
+  check_weight("linear_dx", "w", w, dy.cols, w.cols, compute_dtype());
+  check_matrix("linear_dx", "dx", dx, dy.rows, w.cols, compute_dtype());
   if (dx.rows > 0 && dx.cols > 0) do_linear_dx(dx, dy, w, accumulate);
 }
 
 void Backend::linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) {
-  check_matrix("linear_dw", "dy", dy);
-  check_matrix("linear_dw", "x", x, dy.rows, x.cols);
+  check_matrix("linear_dw", "dy", dy, compute_dtype());
+  check_matrix("linear_dw", "x", x, dy.rows, x.cols, compute_dtype());
   check_weight("linear_dw", "dw", dw, dy.cols, x.cols);
   if (dbias.data != nullptr) check_vector("linear_dw", "dbias", dbias, dy.cols);
   if (dy.rows > 0 && dy.cols > 0) do_linear_dw(dw, dbias, dy, x);
@@ -43,15 +43,15 @@ void Backend::linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) {
 // ---- embedding ----------------------------------------------------------------------------------------
 
 void Backend::embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) {
-  check_weight("embedding", "w", w, w.rows, w.cols);
-  check_matrix("embedding", "y", y, static_cast<int64_t>(ids.size()), w.cols);
+  check_weight("embedding", "w", w, w.rows, w.cols, compute_dtype());
+  check_matrix("embedding", "y", y, static_cast<int64_t>(ids.size()), w.cols, compute_dtype());
   check_ids("embedding", "ids", ids, w.rows);
   if (!ids.empty()) do_embedding(y, ids, w);
 }
 
 void Backend::embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) {
   check_weight("embedding_dw", "dw", dw, dw.rows, dw.cols);
-  check_matrix("embedding_dw", "dy", dy, static_cast<int64_t>(ids.size()), dw.cols);
+  check_matrix("embedding_dw", "dy", dy, static_cast<int64_t>(ids.size()), dw.cols, compute_dtype());
   check_ids("embedding_dw", "ids", ids, dw.rows);
   if (!ids.empty()) do_embedding_dw(dw, ids, dy);
 }
@@ -59,23 +59,23 @@ void Backend::embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tenso
 // ---- elementwise and norms ----------------------------------------------------------------------------
 
 void Backend::rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) {
-  check_norm("rmsnorm", x, weight, width, eps);
-  check_matrix("rmsnorm", "y", y, x.rows, x.cols);
+  check_norm("rmsnorm", x, weight, width, eps, compute_dtype());
+  check_matrix("rmsnorm", "y", y, x.rows, x.cols, compute_dtype());
   if (x.rows > 0) do_rmsnorm(y, x, weight, width, eps);
 }
 
 void Backend::rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width, float eps,
                                bool accumulate) {
-  check_norm("rmsnorm_backward", x, weight, width, eps);
-  check_matrix("rmsnorm_backward", "dx", dx, x.rows, x.cols);
-  check_matrix("rmsnorm_backward", "dy", dy, x.rows, x.cols);
+  check_norm("rmsnorm_backward", x, weight, width, eps, compute_dtype());
+  check_matrix("rmsnorm_backward", "dx", dx, x.rows, x.cols, compute_dtype());
+  check_matrix("rmsnorm_backward", "dy", dy, x.rows, x.cols, compute_dtype());
   check_vector("rmsnorm_backward", "dweight", dweight, width);
   if (x.rows > 0) do_rmsnorm_backward(dx, dweight, dy, x, weight, width, eps, accumulate);
 }
 
 void Backend::rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies,
                    int64_t head_dim, bool inverse) {
-  check_matrix("rope", "x", x);
+  check_matrix("rope", "x", x, compute_dtype());
   check_multiple("rope", "head_dim", x.cols, head_dim);
   if (head_dim % 2 != 0) fail_check("rope", "an even number", "head_dim", std::to_string(head_dim));
   check_size("rope", "positions", positions, x.rows);
@@ -84,37 +84,37 @@ void Backend::rope(Tensor x, std::span<const int32_t> positions, std::span<const
 }
 
 void Backend::swiglu(Tensor y, Tensor gate, Tensor up) {
-  check_matrix("swiglu", "gate", gate);
-  check_matrix("swiglu", "up", up, gate.rows, gate.cols);
-  check_matrix("swiglu", "y", y, gate.rows, gate.cols);
+  check_matrix("swiglu", "gate", gate, compute_dtype());
+  check_matrix("swiglu", "up", up, gate.rows, gate.cols, compute_dtype());
+  check_matrix("swiglu", "y", y, gate.rows, gate.cols, compute_dtype());
   if (y.rows > 0) do_swiglu(y, gate, up);
 }
 
 void Backend::swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up) {
-  check_matrix("swiglu_backward", "dy", dy);
-  check_matrix("swiglu_backward", "dgate", dgate, dy.rows, dy.cols);
-  check_matrix("swiglu_backward", "dup", dup, dy.rows, dy.cols);
-  check_matrix("swiglu_backward", "gate", gate, dy.rows, dy.cols);
-  check_matrix("swiglu_backward", "up", up, dy.rows, dy.cols);
+  check_matrix("swiglu_backward", "dy", dy, compute_dtype());
+  check_matrix("swiglu_backward", "dgate", dgate, dy.rows, dy.cols, compute_dtype());
+  check_matrix("swiglu_backward", "dup", dup, dy.rows, dy.cols, compute_dtype());
+  check_matrix("swiglu_backward", "gate", gate, dy.rows, dy.cols, compute_dtype());
+  check_matrix("swiglu_backward", "up", up, dy.rows, dy.cols, compute_dtype());
   if (dy.rows > 0) do_swiglu_backward(dgate, dup, dy, gate, up);
 }
 
 void Backend::add(Tensor y, Tensor x) {
-  check_matrix("add", "y", y);
-  check_matrix("add", "x", x, y.rows, y.cols);
+  check_matrix("add", "y", y, compute_dtype());
+  check_matrix("add", "x", x, y.rows, y.cols, compute_dtype());
   if (y.rows > 0) do_add(y, x);
 }
 
 void Backend::gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) {
-  check_matrix("gather_rows", "x", x);
-  check_matrix("gather_rows", "y", y, static_cast<int64_t>(rows.size()), x.cols);
+  check_matrix("gather_rows", "x", x, compute_dtype());
+  check_matrix("gather_rows", "y", y, static_cast<int64_t>(rows.size()), x.cols, compute_dtype());
   check_ids("gather_rows", "rows", rows, x.rows);
   if (!rows.empty()) do_gather_rows(y, x, rows);
 }
 
 void Backend::scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows) {
-  check_matrix("scatter_add_rows", "y", y);
-  check_matrix("scatter_add_rows", "x", x, static_cast<int64_t>(rows.size()), y.cols);
+  check_matrix("scatter_add_rows", "y", y, compute_dtype());
+  check_matrix("scatter_add_rows", "x", x, static_cast<int64_t>(rows.size()), y.cols, compute_dtype());
   check_ids("scatter_add_rows", "rows", rows, y.rows);
   if (!rows.empty()) do_scatter_add_rows(y, x, rows);
 }
@@ -125,44 +125,45 @@ void Backend::attention_tree(Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v,
                              const AttentionShape& shape) {
   constexpr const char* op = "attention_tree";
   check_attention_shape(op, shape);
-  check_tree(op, tree, q.rows);
-  check_matrix(op, "q", q, q.rows, shape.heads * shape.head_dim);
-  check_matrix(op, "k", k, q.rows, shape.kv_heads * shape.head_dim);
-  check_matrix(op, "v", v, q.rows, shape.kv_heads * shape.head_dim);
-  check_matrix(op, "o", o, q.rows, q.cols);
+  check_tree(op, tree, k.rows);
+  check_matrix(op, "k", k, k.rows, shape.kv_heads * shape.head_dim, compute_dtype());
+  check_matrix(op, "v", v, k.rows, k.cols, compute_dtype());
+  check_matrix(op, "q", q, k.rows - tree.context_tokens, shape.heads * shape.head_dim, compute_dtype());
+  check_matrix(op, "o", o, q.rows, q.cols, compute_dtype());
   check_matrix(op, "lse", lse, q.rows, shape.heads);
   if (q.rows > 0) do_attention_tree(o, lse, q, k, v, tree, shape);
 }
 
 void Backend::attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q,
-                                      Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape) {
+                                      Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape,
+                                      bool accumulate) {
   constexpr const char* op = "attention_tree_backward";
   check_attention_shape(op, shape);
-  check_tree(op, tree, q.rows);
+  check_tree(op, tree, k.rows);
   const int64_t query_cols = shape.heads * shape.head_dim;
   const int64_t key_cols = shape.kv_heads * shape.head_dim;
-  check_matrix(op, "q", q, q.rows, query_cols);
-  check_matrix(op, "k", k, q.rows, key_cols);
-  check_matrix(op, "v", v, q.rows, key_cols);
-  check_matrix(op, "o", o, q.rows, query_cols);
-  check_matrix(op, "dout", dout, q.rows, query_cols);
-  check_matrix(op, "dq", dq, q.rows, query_cols);
-  check_matrix(op, "dk", dk, q.rows, key_cols);
-  check_matrix(op, "dv", dv, q.rows, key_cols);
+  check_matrix(op, "k", k, k.rows, key_cols, compute_dtype());
+  check_matrix(op, "v", v, k.rows, key_cols, compute_dtype());
+  check_matrix(op, "q", q, k.rows - tree.context_tokens, query_cols, compute_dtype());
+  check_matrix(op, "o", o, q.rows, query_cols, compute_dtype());
+  check_matrix(op, "dout", dout, q.rows, query_cols, compute_dtype());
+  check_matrix(op, "dq", dq, q.rows, query_cols, compute_dtype());
+  check_matrix(op, "dk", dk, k.rows, key_cols, compute_dtype());
+  check_matrix(op, "dv", dv, k.rows, key_cols, compute_dtype());
   check_matrix(op, "lse", lse, q.rows, shape.heads);
-  if (q.rows > 0) do_attention_tree_backward(dq, dk, dv, dout, o, lse, q, k, v, tree, shape);
+  if (q.rows > 0) do_attention_tree_backward(dq, dk, dv, dout, o, lse, q, k, v, tree, shape, accumulate);
 }
 
 void Backend::kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout) {
-  check_cache("kv_write", cache, layer, cache.kv_heads, cache.head_dim);
-  check_matrix("kv_write", "k", k, k.rows, cache.kv_heads * cache.head_dim);
-  check_matrix("kv_write", "v", v, k.rows, cache.kv_heads * cache.head_dim);
+  check_cache("kv_write", cache, layer, cache.kv_heads, cache.head_dim, compute_dtype());
+  check_matrix("kv_write", "k", k, k.rows, cache.kv_heads * cache.head_dim, compute_dtype());
+  check_matrix("kv_write", "v", v, k.rows, cache.kv_heads * cache.head_dim, compute_dtype());
   check_paged("kv_write", layout, k.rows, cache.blocks);
   if (k.rows > 0) do_kv_write(cache, layer, k, v, layout);
 }
 
 void Backend::kv_copy_block(const KvCache& cache, int32_t to, int32_t from, int64_t tokens) {
-  check_cache("kv_copy_block", cache, 0, cache.kv_heads, cache.head_dim);
+  check_cache("kv_copy_block", cache, 0, cache.kv_heads, cache.head_dim, compute_dtype());
   check_ids("kv_copy_block", "to", std::span<const int32_t>(&to, 1), cache.blocks);
   check_ids("kv_copy_block", "from", std::span<const int32_t>(&from, 1), cache.blocks);
   if (tokens < 0 || tokens > kv_block_tokens) {
@@ -175,9 +176,9 @@ void Backend::attention_paged(Tensor o, Tensor q, const KvCache& cache, int64_t 
                               const AttentionShape& shape) {
   constexpr const char* op = "attention_paged";
   check_attention_shape(op, shape);
-  check_cache(op, cache, layer, shape.kv_heads, shape.head_dim);
-  check_matrix(op, "q", q, q.rows, shape.heads * shape.head_dim);
-  check_matrix(op, "o", o, q.rows, q.cols);
+  check_cache(op, cache, layer, shape.kv_heads, shape.head_dim, compute_dtype());
+  check_matrix(op, "q", q, q.rows, shape.heads * shape.head_dim, compute_dtype());
+  check_matrix(op, "o", o, q.rows, q.cols, compute_dtype());
   check_paged(op, layout, q.rows, cache.blocks);
   if (q.rows > 0) do_attention_paged(o, q, cache, layer, layout, shape);
 }

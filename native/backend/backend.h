@@ -24,7 +24,7 @@ struct MemoryUse {
   size_t limit_bytes = 0;  // 0: none
 };
 
-// One sampled row: how to draw from its logits. See infer/sampling_params.h for ranges.
+// One sampled row: how to draw from its logits. See infer/request.h for ranges.
 struct SampleRow {
   float temperature = 1.0F;  // 0: greedy (log-probs are then those of temperature 1)
   float top_p = 1.0F;
@@ -42,6 +42,7 @@ struct AdamwArgs {
   float weight_decay = 0.0F;
   float gradient_scale = 1.0F;  // clip factor
   int64_t step = 1;             // 1 for the first update
+  void* compute_copy = nullptr;  // where set: receives the new weights in Backend::compute_dtype()
 };
 
 class Backend : public std::enable_shared_from_this<Backend> {
@@ -52,6 +53,9 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual std::string description() const = 0;  // "cpu, 2 threads, avx512"
   virtual MemoryUse memory() const = 0;
   virtual void synchronize() = 0;
+  // The type of activations, KV caches, and the weights that products read. Tensors of the ops may have it or be f32;
+  // norm weights, biases, lse, logits and gradients of weights are f32 everywhere. The CPU: f32.
+  virtual DType compute_dtype() const { return DType::f32; }
 
   // Zero-filled device memory. Throws out_of_memory with the size asked for.
   Buffer allocate(size_t bytes);
@@ -63,7 +67,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   // ---- weight storage -------------------------------------------------------------------------------
   // Elements (not bytes) of storage for w[rows, cols], padding included; a multiple of 16.
   virtual int64_t weight_elements(int64_t rows, int64_t cols) const = 0;
-  // Rows [first_row, first_row + count) of w from / to row-major host floats [count, cols].
+  // Rows [first_row, first_row + count) of w (f32 or compute_dtype()) from / to row-major host floats [count, cols].
   virtual void write_weight_rows(const Weight& w, int64_t first_row, int64_t count, const float* host) = 0;
   virtual void read_weight_rows(float* host, const Weight& w, int64_t first_row, int64_t count) = 0;
 
@@ -104,13 +108,15 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows);
 
   // ---- attention ------------------------------------------------------------------------------------
-  // Queries q[m, heads*head_dim] attend over the tree. Writes o (same shape as q) and
-  // lse[m, heads] = log Σ exp(scale·q·k).
+  // Queries q[m, heads*head_dim] attend over the keys and values k, v[context_tokens + m, kv_heads*head_dim] of the
+  // tree. Writes o (same shape as q) and lse[m, heads] = log Σ exp(scale·q·k). A row's o and lse have the same bits
+  // wherever the context ends.
   void attention_tree(Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v, const TreeLayout& tree,
                       const AttentionShape& shape);
-  // dq, dk, dv are overwritten.
+  // dq = ...; dk, dv (+)= what these queries give every row, context included: with `accumulate` it is added to what
+  // dk and dv hold, without they are overwritten (0 for rows that no query sees). One order of summation for a tree.
   void attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q, Tensor k,
-                               Tensor v, const TreeLayout& tree, const AttentionShape& shape);
+                               Tensor v, const TreeLayout& tree, const AttentionShape& shape, bool accumulate);
 
   // Bytes of a cache of so many blocks.
   virtual size_t kv_cache_bytes(int64_t blocks, int64_t layers, int64_t kv_heads, int64_t head_dim) const = 0;
@@ -177,7 +183,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void do_attention_tree(Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v, const TreeLayout& tree,
                                  const AttentionShape& shape) = 0;
   virtual void do_attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q,
-                                          Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape) = 0;
+                                          Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape,
+                                          bool accumulate) = 0;
   virtual void do_kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout) = 0;
   virtual void do_kv_copy_block(const KvCache& cache, int32_t to, int32_t from, int64_t tokens) = 0;
   virtual void do_attention_paged(Tensor o, Tensor q, const KvCache& cache, int64_t layer, const PagedLayout& layout,

@@ -19,10 +19,17 @@ struct TreeNode {
 };
 
 // A token attends to itself, to the tokens before it in its node, and to all tokens of its node's ancestors.
+//
+// The rows [0, context_tokens) are context: an earlier pass computed them, so they have keys and values but no
+// queries. Keys and values (and their gradients) have a row for every token; queries, outputs and lse (and their
+// gradients) only for the tokens behind the context: token t at row t - context_tokens. The context ends between two
+// nodes (one that is part context and part queries is given as two, the second the first one's child), and at least
+// one query follows it.
 struct TreeLayout {
   std::span<const TreeNode> nodes;
-  std::span<const int32_t> positions;  // [tokens]
+  std::span<const int32_t> positions;  // [tokens], context included
   int64_t max_position = 0;            // largest position + 1
+  int64_t context_tokens = 0;
 };
 
 // KV of all layers in blocks of `block_tokens` absolute positions (position p lies in the sequence's block

@@ -35,9 +35,17 @@ inline std::string text(const Parts&... parts) {
 
 inline std::string shape_text(int64_t rows, int64_t cols) { return text("[", rows, ", ", cols, "]"); }
 
-// t is f32[rows, cols] with memory and a stride that covers its columns.
-inline void check_matrix(const char* op, const char* name, const Tensor& t, int64_t rows, int64_t cols) {
-  if (t.dtype != DType::f32) fail_check(op, "float32", name, t.dtype == DType::bf16 ? "bfloat16" : "int32");
+inline const char* dtype_text(DType dtype) {
+  return dtype == DType::bf16 ? "bfloat16" : dtype == DType::i32 ? "int32" : "float32";
+}
+
+// t is [rows, cols] of float32, or of `other`, with memory and a stride that covers its columns.
+inline void check_matrix(const char* op, const char* name, const Tensor& t, int64_t rows, int64_t cols,
+                         DType other = DType::f32) {
+  if (t.dtype != DType::f32 && t.dtype != other) {
+    const std::string expected = other == DType::f32 ? "float32" : text("float32 or ", dtype_text(other));
+    fail_check(op, expected, name, dtype_text(t.dtype));
+  }
   if (t.rows != rows || t.cols != cols) {
     fail_check(op, "shape " + shape_text(rows, cols), name, shape_text(t.rows, t.cols));
   }
@@ -48,16 +56,18 @@ inline void check_matrix(const char* op, const char* name, const Tensor& t, int6
 }
 
 // The tensor that fixes the op's sizes: any shape without negative numbers.
-inline void check_matrix(const char* op, const char* name, const Tensor& t) {
+inline void check_matrix(const char* op, const char* name, const Tensor& t, DType other = DType::f32) {
   if (t.rows < 0 || t.cols < 0) fail_check(op, "sizes >= 0", name, shape_text(t.rows, t.cols));
-  check_matrix(op, name, t, t.rows, t.cols);
+  check_matrix(op, name, t, t.rows, t.cols, other);
 }
 
 inline void check_vector(const char* op, const char* name, const Tensor& t, int64_t size) {
   check_matrix(op, name, t, 1, size);
 }
 
-inline void check_weight(const char* op, const char* name, const Weight& w, int64_t rows, int64_t cols) {
+inline void check_weight(const char* op, const char* name, const Weight& w, int64_t rows, int64_t cols,
+                         DType dtype = DType::f32) {
+  if (w.dtype != dtype) fail_check(op, dtype_text(dtype), name, dtype_text(w.dtype));
   if (w.rows != rows || w.cols != cols) {
     fail_check(op, "shape " + shape_text(rows, cols), name, shape_text(w.rows, w.cols));
   }
@@ -86,8 +96,8 @@ inline void check_multiple(const char* op, const char* name, int64_t value, int6
   }
 }
 
-inline void check_norm(const char* op, const Tensor& x, const Tensor& weight, int64_t width, float eps) {
-  check_matrix(op, "x", x);
+inline void check_norm(const char* op, const Tensor& x, const Tensor& weight, int64_t width, float eps, DType other) {
+  check_matrix(op, "x", x, other);
   check_multiple(op, "width", x.cols, width);
   check_vector(op, "weight", weight, width);
   if (!(eps >= 0)) fail_check(op, "a number >= 0", "eps", std::to_string(eps));
@@ -100,15 +110,18 @@ inline void check_attention_shape(const char* op, const AttentionShape& shape) {
   check_multiple(op, "shape.kv_heads", shape.heads, shape.kv_heads);
 }
 
-// The nodes tile the rows [0, tokens) in order; parents come first; a node starts where its parent ended.
+// The nodes tile the rows [0, tokens) in order; parents come first; a node starts where its parent ended. One node
+// starts where the context ends.
 inline void check_tree(const char* op, const TreeLayout& tree, int64_t tokens) {
   int64_t next = 0;
+  bool context_ends = tree.nodes.empty() && tree.context_tokens == 0;
   for (size_t i = 0; i < tree.nodes.size(); ++i) {
     const TreeNode& node = tree.nodes[i];
     if (node.first_token != next || node.tokens <= 0) {
       fail_check(op, text("contiguous tokens from row ", next), "tree.nodes",
                  text("node ", i, " with rows [", node.first_token, ", +", node.tokens, ")"));
     }
+    context_ends = context_ends || node.first_token == tree.context_tokens;
     next += node.tokens;
     if (node.parent < -1 || node.parent >= static_cast<int64_t>(i)) {
       fail_check(op, "a parent before its node", "tree.nodes", text("node ", i, " with parent ", node.parent));
@@ -121,11 +134,16 @@ inline void check_tree(const char* op, const TreeLayout& tree, int64_t tokens) {
   }
   if (next != tokens) fail_check(op, text(tokens, " tokens"), "tree.nodes", std::to_string(next));
   check_size(op, "tree.positions", tree.positions, tokens);
+  if (!context_ends) {
+    fail_check(op, "a node that starts behind the context", "tree.context_tokens",
+               std::to_string(tree.context_tokens));
+  }
 }
 
-inline void check_cache(const char* op, const KvCache& cache, int64_t layer, int64_t kv_heads, int64_t head_dim) {
+inline void check_cache(const char* op, const KvCache& cache, int64_t layer, int64_t kv_heads, int64_t head_dim,
+                        DType dtype) {
   if (cache.data == nullptr) fail_check(op, "memory", "cache", "null");
-  if (cache.dtype != DType::f32) fail_check(op, "float32", "cache", "another type");
+  if (cache.dtype != dtype) fail_check(op, dtype_text(dtype), "cache", dtype_text(cache.dtype));
   if (cache.kv_heads != kv_heads || cache.head_dim != head_dim) {
     fail_check(op, "kv_heads, head_dim of " + shape_text(kv_heads, head_dim), "cache",
                shape_text(cache.kv_heads, cache.head_dim));

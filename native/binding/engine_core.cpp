@@ -12,6 +12,7 @@ Napi::Value completions_to_js(Napi::Env env, const std::vector<ChoiceTokens>& ch
   std::vector<int32_t> offsets{0}, tokens, top_tokens;
   std::vector<float> logprobs, top_logprobs;
   std::vector<uint8_t> finishes;
+  std::vector<int32_t> cached_tokens;
   std::vector<double> first_versions, last_versions;
   const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
   for (const ChoiceTokens& choice : choices) {
@@ -21,6 +22,7 @@ Napi::Value completions_to_js(Napi::Env env, const std::vector<ChoiceTokens>& ch
     append(top_logprobs, choice.top_logprobs);
     offsets.push_back(static_cast<int32_t>(tokens.size()));
     finishes.push_back(static_cast<uint8_t>(choice.finish));
+    cached_tokens.push_back(choice.cached_tokens);
     first_versions.push_back(static_cast<double>(choice.first_version));
     last_versions.push_back(static_cast<double>(choice.last_version));
   }
@@ -29,6 +31,7 @@ Napi::Value completions_to_js(Napi::Env env, const std::vector<ChoiceTokens>& ch
   out.Set("tokens", to_js(env, tokens));
   out.Set("logprobs", to_js(env, logprobs));
   out.Set("finishes", to_js(env, finishes));
+  out.Set("cachedTokens", to_js(env, cached_tokens));
   out.Set("firstVersions", to_js(env, first_versions));
   out.Set("lastVersions", to_js(env, last_versions));
   out.Set("topTokens", to_js(env, top_tokens));
@@ -53,6 +56,7 @@ void append_token(ChoiceTokens& choice, const TokenEvent& event) {
   if (choice.tokens.empty()) choice.first_version = event.version;
   if (choice.tokens.empty() || event.token >= 0) choice.last_version = event.version;
   if (event.token >= 0) {
+    choice.cached_tokens = event.cached_tokens;
     choice.tokens.push_back(event.token);
     choice.logprobs.push_back(event.logprob);
     choice.top_tokens.insert(choice.top_tokens.end(), event.top_tokens.begin(), event.top_tokens.end());
@@ -90,8 +94,8 @@ void EngineCore::submit(DeviceThread& device, Request request, uint64_t promise,
   device.activate(shared_from_this());
 }
 
-void EngineCore::cancel(uint64_t request) {
-  if (engine_) engine_->cancel(request);
+void EngineCore::cancel(uint64_t request, std::optional<int32_t> choice) {
+  if (engine_) engine_->cancel(request, choice);
 }
 
 void EngineCore::cancel_all() { open_engine().cancel_all(); }

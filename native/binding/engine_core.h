@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -22,6 +23,7 @@ struct ChoiceTokens {
   std::vector<int32_t> top_tokens;  // [tokens, top_logprobs]
   std::vector<float> top_logprobs;
   FinishReason finish = FinishReason::none;
+  int32_t cached_tokens = 0;  // of the prompt; TokenEvent::cached_tokens
   uint64_t first_version = 0, last_version = 0;
 };
 
@@ -38,7 +40,7 @@ class EngineCore final : public Core, public Stepper, public std::enable_shared_
   void open(std::shared_ptr<Model> model, const EngineConfig& config);
   // The promise is settled when the last choice ends, or the engine fails or is disposed of.
   void submit(DeviceThread& device, Request request, uint64_t promise, bool streaming);
-  void cancel(uint64_t request);
+  void cancel(uint64_t request, std::optional<int32_t> choice);
   void cancel_all();
   void reset_prefix_cache();
   EngineStats stats() const;  // any thread: as after the last step or job

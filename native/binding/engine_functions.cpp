@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -84,10 +85,13 @@ Napi::Value engine_generate(const Napi::CallbackInfo& info) {
       });
 }
 
-// (engine, requestId) => void
+// (engine, requestId, choice?) => void
 Napi::Value engine_cancel(const Napi::CallbackInfo& info) {
   const auto& core = holder_argument<EngineCore>("cancel", info[0]).core;
-  AddonData::get(info.Env()).device().enqueue([core, id = request_id("cancel", info[1])] { core->cancel(id); });
+  std::optional<int32_t> choice;
+  if (info[2].IsNumber()) choice = info[2].As<Napi::Number>().Int32Value();
+  AddonData::get(info.Env()).device().enqueue(
+      [core, id = request_id("cancel", info[1]), choice] { core->cancel(id, choice); });
   return info.Env().Undefined();
 }
 

@@ -40,6 +40,7 @@ struct ModelCore final : Core {
   ModelConfig config;
   std::string device_name;
   std::string device_description;
+  std::string why_not_cuda;  // where "auto" took the CPU
   std::vector<std::string> weight_names;
 
  private:

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "backend/device.h"
 #include "base/error.h"
 #include "binding/functions.h"
 #include "binding/model_core.h"
@@ -13,27 +14,14 @@
 namespace ajet::binding {
 namespace {
 
-struct LoadArguments {
-  std::string isa;
-  int threads = 0;
-};
-
-LoadArguments read_load_options(const char* op, Napi::Value value) {
+DeviceRequest read_load_options(const char* op, Napi::Value value) {
   Options options(op, value);
-  const std::string device = options.text("device", "auto");
-  LoadArguments out;
+  DeviceRequest out;
+  out.device = options.text("device", "auto");
+  out.dtype = options.text("dtype", "");
   out.threads = static_cast<int>(options.integer("threads", 0, 0, 256));
   out.isa = options.text("isa", "");
   options.finish();
-  if (device.starts_with("cuda")) {
-    fail(ErrorCode::device, std::string("[") + op + "] Expected `device` \"auto\" or \"cpu\" but received \"" + device +
-                                "\": this build has no CUDA");
-  }
-  if (device != "auto" && device != "cpu") {
-    fail(ErrorCode::invalid_argument, std::string("[") + op +
-                                          "] Expected \"auto\", \"cpu\" or \"cuda\" for `device` but received \"" +
-                                          device + '"');
-  }
   return out;
 }
 
@@ -47,11 +35,12 @@ std::string text_argument(const char* op, const char* name, Napi::Value value) {
 
 // Makes the model on the device thread; the promise's value is its handle.
 template <typename Make>
-Napi::Promise open_model(Napi::Env env, const LoadArguments& arguments, Make make) {
-  return AddonData::get(env).submit(env, {}, JobKind::heavy, [arguments, make = std::move(make)]() -> Result {
+Napi::Promise open_model(Napi::Env env, const DeviceRequest& request, Make make) {
+  return AddonData::get(env).submit(env, {}, JobKind::heavy, [request, make = std::move(make)]() -> Result {
     auto core = std::make_shared<ModelCore>();
-    const auto backend = make_cpu_backend(arguments.threads, arguments.isa);
-    core->host_bytes = allocated_bytes(*backend, [&] { core->model = make(backend); });
+    const auto [backend, why_not_cuda] = make_backend(request);
+    core->why_not_cuda = why_not_cuda;
+    core->host_bytes = allocated_bytes(*backend, [&, &device = backend] { core->model = make(device); });
     core->config = core->model->config();
     core->device_name = backend->name();
     core->device_description = backend->description();
@@ -118,6 +107,7 @@ Napi::Value model_shape(const Napi::CallbackInfo& info) {
   out.Set("tiedHead", config.tie_word_embeddings);
   out.Set("device", core.device_name);
   out.Set("deviceDescription", core.device_description);
+  out.Set("whyNotCuda", core.why_not_cuda);
   return out;
 }
 

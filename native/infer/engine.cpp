@@ -88,9 +88,10 @@ Engine::State::State(std::shared_ptr<Model> shared_model, const EngineConfig& re
       version(model->version()) {
   const ModelConfig& shape = model->config();
   kv_buffer = model->backend()->allocate(cache_bytes(*model, config.kv_blocks));
-  cache = {kv_buffer.data(), DType::f32, config.kv_blocks, shape.layers, shape.kv_heads, shape.head_dim};
-  hidden_buffer = model->backend()->allocate(static_cast<size_t>(config.max_batch_tokens * shape.hidden_size) *
-                                             sizeof(float));
+  const DType dtype = model->backend()->compute_dtype();
+  cache = {kv_buffer.data(), dtype, config.kv_blocks, shape.layers, shape.kv_heads, shape.head_dim};
+  hidden_buffer = model->backend()->allocate(
+      static_cast<size_t>(config.max_batch_tokens * shape.hidden_size * dtype_bytes(dtype)));
 }
 
 // One forward pass over the scheduled rows, and a draw from each row that is due.
@@ -99,7 +100,7 @@ void Engine::State::compute() {
     model->backend()->kv_copy_block(cache, copy.to, copy.from, copy.tokens);
   batch.build(schedule.runs);
   const int64_t width = model->config().hidden_size;
-  const Tensor hidden{hidden_buffer.data(), DType::f32, schedule.rows, width, width};
+  const Tensor hidden{hidden_buffer.data(), cache.dtype, schedule.rows, width, width};
   model->forward_paged(hidden, batch.tokens(), batch.layout(), cache);
   drawn.clear();
   sampler.draw(hidden, batch.due_rows(), batch.due_sequences(), drawn);
@@ -113,6 +114,7 @@ void Engine::State::apply(std::vector<TokenEvent>& events) {
   for (size_t i = 0; i < due.size(); ++i) {
     TokenEvent& event = drawn[i];
     event.version = version;
+    event.cached_tokens = due[i]->cached_tokens;
     due[i]->tokens.push_back(event.token);
     event.finish = finish_reason(*due[i], event.token);
     if (event.finish != FinishReason::none) {
@@ -174,15 +176,15 @@ void Engine::submit(Request request) {
   state_->stats.prompt_tokens += static_cast<uint64_t>(prompt * request.choices);
 }
 
-void Engine::cancel(uint64_t id) {
-  if (state_->live.erase(id) == 0) return;
+void Engine::cancel(uint64_t id, std::optional<int32_t> choice) {
   std::vector<int32_t> choices;
-  state_->scheduler.cancel(id, choices);
+  state_->scheduler.cancel(id, choice, choices);
   std::sort(choices.begin(), choices.end());
-  for (const int32_t choice : choices) {
+  for (const int32_t ended : choices) {
+    state_->end_choice(id);
     TokenEvent& event = state_->cancelled.emplace_back();
     event.request = id;
-    event.choice = choice;
+    event.choice = ended;
     event.finish = FinishReason::cancelled;
     event.version = state_->version;
   }

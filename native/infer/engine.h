@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "infer/request.h"
@@ -37,8 +38,9 @@ class Engine {
   // Throws invalid_argument where the request can never run: empty prompt, token id out of range,
   // prompt + 1 > max_context, or more blocks than the cache has. max_tokens is cut to the context.
   void submit(Request request);
-  // Ends all choices of the request with FinishReason::cancelled and frees their blocks. Unknown id: no-op.
-  void cancel(uint64_t id);
+  // Ends the request's choices, or one of them, with FinishReason::cancelled and frees their blocks. No-op where the
+  // request or the choice has ended.
+  void cancel(uint64_t id, std::optional<int32_t> choice = std::nullopt);
   void cancel_all();
   bool has_work() const;
 

@@ -37,6 +37,7 @@ struct TokenEvent {
   float logprob = 0.0F;
   FinishReason finish = FinishReason::none;  // set together with the last token, or alone when cancelled
   uint64_t version = 0;                      // of the weights that this token was sampled under
+  int32_t cached_tokens = 0;                 // of the prompt, found in the prefix tree when the choice first ran
   std::vector<int32_t> top_tokens;
   std::vector<float> top_logprobs;
 };

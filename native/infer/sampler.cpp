@@ -10,8 +10,8 @@ namespace {
 
 constexpr int64_t max_logits_bytes = 64LL << 20;
 
-Tensor matrix(const Buffer& buffer, int64_t rows, int64_t cols) {
-  return {buffer.data(), DType::f32, rows, cols, cols};
+Tensor matrix(const Buffer& buffer, DType dtype, int64_t rows, int64_t cols) {
+  return {buffer.data(), dtype, rows, cols, cols};
 }
 
 }  // namespace
@@ -25,7 +25,8 @@ Sampler::Sampler(std::shared_ptr<Model> model, int32_t max_sequences) : model_(s
   const ModelConfig& shape = model_->config();
   const auto float_bytes = static_cast<int64_t>(sizeof(float));
   chunk_rows_ = std::clamp<int64_t>(max_logits_bytes / (float_bytes * shape.vocab_size), 1, max_sequences);
-  hidden_ = model_->backend()->allocate(static_cast<size_t>(chunk_rows_ * shape.hidden_size * float_bytes));
+  hidden_ = model_->backend()->allocate(
+      static_cast<size_t>(chunk_rows_ * shape.hidden_size * dtype_bytes(model_->backend()->compute_dtype())));
   logits_ = model_->backend()->allocate(static_cast<size_t>(chunk_rows_ * shape.vocab_size * float_bytes));
 }
 
@@ -36,7 +37,7 @@ void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Seque
     const auto count = static_cast<int64_t>(chunk.size());
     Tensor due = hidden.slice_rows(chunk.front(), count);
     if (chunk.back() - chunk.front() + 1 != count) {  // not in one piece, as they are when all decode
-      due = matrix(hidden_, count, hidden.cols);
+      due = matrix(hidden_, hidden.dtype, count, hidden.cols);
       model_->backend()->gather_rows(due, hidden, chunk);
     }
     draw_chunk(due, sequences.subspan(first, chunk.size()), events);
@@ -45,7 +46,7 @@ void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Seque
 
 void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::vector<TokenEvent>& events) {
   Backend& backend = *model_->backend();
-  const Tensor logits = matrix(logits_, hidden.rows, model_->config().vocab_size);
+  const Tensor logits = matrix(logits_, DType::f32, hidden.rows, model_->config().vocab_size);
   backend.linear(logits, hidden, model_->head());
   sample_rows_.clear();
   for (const Sequence* sequence : sequences) {

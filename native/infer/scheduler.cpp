@@ -133,6 +133,7 @@ bool Scheduler::admit(Sequence& sequence, PrefixMatch match, Schedule& out) {
   sequence.published = static_cast<int32_t>(path_.size());
   sequence.node = path_.empty() ? prefixes_.root() : path_.back();
   sequence.prefilling = true;
+  if (sequence.cached_tokens < 0) sequence.cached_tokens = match.tokens;
   stats_.prefix_hit_tokens += static_cast<uint64_t>(match.tokens);
   return true;
 }
@@ -212,9 +213,9 @@ void Scheduler::remove_finished() {
   std::erase_if(running_, [](const std::unique_ptr<Sequence>& sequence) { return sequence->finished; });
 }
 
-void Scheduler::cancel(uint64_t request, std::vector<int32_t>& choices) {
+void Scheduler::cancel(uint64_t request, std::optional<int32_t> choice, std::vector<int32_t>& choices) {
   const auto remove = [&](const std::unique_ptr<Sequence>& sequence) {
-    if (sequence->request != request) return false;
+    if (sequence->request != request || sequence->choice != choice.value_or(sequence->choice)) return false;
     release_blocks(*sequence);
     choices.push_back(sequence->choice);
     return true;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,8 +50,8 @@ class Scheduler {
   void advance(const ScheduledRun& run);
   void finish(Sequence& sequence);  // the sequence stays valid until remove_finished()
   void remove_finished();
-  // Removes a request's sequences wherever they are; their choices are appended.
-  void cancel(uint64_t request, std::vector<int32_t>& choices);
+  // Removes a request's sequences, or that of one choice, wherever they are; their choices are appended.
+  void cancel(uint64_t request, std::optional<int32_t> choice, std::vector<int32_t>& choices);
 
   void clear_prefixes();  // running sequences keep what they have computed
   void recompute_all();   // nothing computed so far is used again

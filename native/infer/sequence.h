@@ -16,6 +16,7 @@ struct Sequence {
   uint64_t draw_seed = 0;       // of the request's seed and the choice
   std::vector<int32_t> tokens;  // prompt, then what was sampled
   int32_t prompt_tokens = 0;
+  int32_t cached_tokens = -1;  // found in the prefix tree at the first admission; -1 before
 
   // While running: KV of tokens[0, computed) lies in `blocks`, of which the first `published` are the nodes of the
   // prefix tree on the way to `node`.

@@ -3,20 +3,26 @@
 namespace ajet {
 namespace {
 
-// Hands out consecutive tensors. With a null base it only counts.
+// Hands out consecutive tensors. With a null base it only counts bytes.
 class Carver {
  public:
-  explicit Carver(float* base) : base_(base) {}
-  Tensor take(int64_t rows, int64_t cols) {
-    float* data = base_ == nullptr ? nullptr : base_ + used_;
-    used_ += (rows * cols + 63) / 64 * 64;
-    return {data, DType::f32, rows, cols, cols};
-  }
-  int64_t used() const { return used_; }
+  Carver(void* base, DType compute_dtype) : base_(static_cast<char*>(base)), compute_dtype_(compute_dtype) {}
+  // In the type that the backend computes in.
+  Tensor take(int64_t rows, int64_t cols) { return take(rows, cols, compute_dtype_); }
+  // The residual stream and statistics.
+  Tensor take_f32(int64_t rows, int64_t cols) { return take(rows, cols, DType::f32); }
+  size_t used() const { return used_; }
 
  private:
-  float* base_;
-  int64_t used_ = 0;
+  Tensor take(int64_t rows, int64_t cols, DType dtype) {
+    char* data = base_ == nullptr ? nullptr : base_ + used_;
+    used_ += (static_cast<size_t>(rows * cols * dtype_bytes(dtype)) + 255) / 256 * 256;
+    return {data, dtype, rows, cols, cols};
+  }
+
+  char* base_;
+  DType compute_dtype_;
+  size_t used_ = 0;
 };
 
 LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t tokens, Tensor input) {
@@ -30,8 +36,8 @@ LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t 
   layer.k = rotated.slice_cols(q_cols, kv_cols);
   layer.v = layer.projected.slice_cols(q_cols + kv_cols, kv_cols);
   layer.attended = carver.take(tokens, q_cols);
-  layer.lse = carver.take(tokens, config.heads);
-  layer.middle = carver.take(tokens, config.hidden_size);
+  layer.lse = carver.take_f32(tokens, config.heads);
+  layer.middle = carver.take_f32(tokens, config.hidden_size);
   layer.gate_up = carver.take(tokens, 2 * config.intermediate_size);
   return layer;
 }
@@ -45,10 +51,10 @@ void carve(Carver& carver, Activations::Data& data, const ModelConfig& config, i
     data.dprojected = carver.take(tokens, (config.heads + 2 * config.kv_heads) * config.head_dim);
     data.dattended = carver.take(tokens, config.heads * config.head_dim);
   }
-  Tensor stream = carver.take(tokens, config.hidden_size);
+  Tensor stream = carver.take_f32(tokens, config.hidden_size);
   for (int64_t l = 0; l < config.layers; ++l) {
     LayerActivations layer = keep || l == 0 ? carve_layer(carver, config, tokens, stream) : data.layers.front();
-    if (keep) stream = carver.take(tokens, config.hidden_size);
+    if (keep) stream = carver.take_f32(tokens, config.hidden_size);
     layer.output = stream;
     data.layers.push_back(layer);
   }
@@ -58,14 +64,14 @@ void carve(Carver& carver, Activations::Data& data, const ModelConfig& config, i
 
 void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int64_t token_count, bool keep) {
   filled = false;
-  Carver counter(nullptr);
+  Carver counter(nullptr, backend.compute_dtype());
   carve(counter, *this, config, token_count, keep);
-  const size_t bytes = static_cast<size_t>(counter.used()) * sizeof(float);
+  const size_t bytes = counter.used();
   if (bytes > buffer_.bytes()) {
     buffer_ = Buffer{};  // freed before the larger one is asked for
     buffer_ = backend.allocate(bytes);
   }
-  Carver carver(buffer_.f32());
+  Carver carver(buffer_.data(), backend.compute_dtype());
   carve(carver, *this, config, token_count, keep);
   tokens = token_count;
 }

@@ -8,7 +8,8 @@
 
 namespace ajet {
 
-// One layer's tensors in the order in which they are computed; m tokens.
+// One layer's tensors in the order in which they are computed; m tokens. The residual stream and lse are f32, the rest
+// has the backend's compute type.
 struct LayerActivations {
   Tensor input;      // [m, hidden] residual stream
   Tensor projected;  // [m, (heads + 2 kv_heads) * head_dim] q, k, v as projected

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "model/activations.h"
 #include "model/model.h"
+#include "model/path_cache.h"
 
 namespace ajet {
 
@@ -31,7 +32,8 @@ void Model::backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerP
 
 // dstream is the gradient at `middle` and becomes that at the layer's input.
 void Model::backward_attention(ParameterArena& gradients, Tensor dstream, const TreeLayout& tree,
-                               const LayerParameters& p, Activations::Data& activations, int64_t index) {
+                               const LayerParameters& p, Activations::Data& activations, int64_t index,
+                               PathCache* cache) {
   Backend& device = *backend_;
   const LayerActivations& a = activations.layers[static_cast<size_t>(index)];
   const float eps = config_.rms_norm_eps;
@@ -43,10 +45,19 @@ void Model::backward_attention(ParameterArena& gradients, Tensor dstream, const 
 
   device.linear_dw(gradients.weight(p.output), vector_or_none(gradients, p.output_bias), dstream, a.attended);
   device.linear_dx(activations.dattended, dstream, weights_.weight(p.output), false);
-  device.attention_tree_backward(dq, dk, dv, activations.dattended, a.attended, a.lse, a.q, a.k, a.v, tree,
-                                 attention_shape());
-  device.rope(dq, tree.positions, inverse_frequencies_, head_dim, true);
-  device.rope(dk, tree.positions, inverse_frequencies_, head_dim, true);
+  if (cache == nullptr) {
+    device.attention_tree_backward(dq, dk, dv, activations.dattended, a.attended, a.lse, a.q, a.k, a.v, tree,
+                                   attention_shape(), false);
+  } else {
+    const auto rows = static_cast<int64_t>(tree.positions.size());
+    device.attention_tree_backward(dq, cache->key_gradients(index, rows), cache->value_gradients(index, rows),
+                                   activations.dattended, a.attended, a.lse, a.q, cache->keys(index, rows),
+                                   cache->values(index, rows), tree, attention_shape(), true);
+    cache->load_gradients(device, index, tree.context_tokens, dk, dv);
+  }
+  const auto positions = tree.positions.subspan(static_cast<size_t>(tree.context_tokens));
+  device.rope(dq, positions, inverse_frequencies_, head_dim, true);
+  device.rope(dk, positions, inverse_frequencies_, head_dim, true);
   if (config_.qk_norm) {
     device.rmsnorm_backward(dq, gradients.vector(p.q_norm), dq, a.projected.slice_cols(0, a.q.cols),
                             weights_.vector(p.q_norm), head_dim, eps, false);
@@ -62,12 +73,14 @@ void Model::backward_attention(ParameterArena& gradients, Tensor dstream, const 
 }
 
 void Model::backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<const int32_t> tokens,
-                          const TreeLayout& tree, Activations& activations) {
+                          const TreeLayout& tree, Activations& activations, PathCache* cache) {
   Activations::Data& kept = *activations.data;
-  if (!kept.filled || kept.tokens != static_cast<int64_t>(tokens.size())) {
+  const auto rows = static_cast<int64_t>(tree.positions.size()), new_rows = static_cast<int64_t>(tokens.size());
+  if (!kept.filled || kept.tokens != new_rows || rows - tree.context_tokens != new_rows) {
     fail(ErrorCode::invalid_argument, "[backward_tree] Expected `activations` of a forward_tree over the same " +
-                                          std::to_string(tokens.size()) + " tokens, each used by one backward");
+                                          std::to_string(new_rows) + " tokens, each used by one backward");
   }
+  if (cache != nullptr) cache->begin_backward(tree.context_tokens, rows);
   kept.filled = false;
   const Tensor dstream = dhidden;
   backend_->rmsnorm_backward(dstream, gradients.vector(final_norm_), dhidden, kept.layers.back().output,
@@ -75,7 +88,7 @@ void Model::backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<c
   for (int64_t l = config_.layers - 1; l >= 0; --l) {
     const LayerParameters& layer = layers_[static_cast<size_t>(l)];
     backward_mlp(gradients, dstream, layer, kept, l);
-    backward_attention(gradients, dstream, tree, layer, kept, l);
+    backward_attention(gradients, dstream, tree, layer, kept, l, cache);
   }
   backend_->embedding_dw(gradients.weight(embedding_), tokens, dstream);
 }

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "model/activations.h"
 #include "model/model.h"
+#include "model/path_cache.h"
 
 namespace ajet {
 namespace {
@@ -61,13 +62,29 @@ void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<co
 }
 
 void Model::forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree,
-                         Activations* activations) {
-  check_batch("forward_tree", hidden, tokens, tree.positions.size(), config_.hidden_size);
-  const auto attend = [&](int64_t, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v) {
+                         Activations* activations, PathCache* cache) {
+  const int64_t context = tree.context_tokens, rows = static_cast<int64_t>(tree.positions.size());
+  if (context < 0 || context > rows) {
+    fail(ErrorCode::invalid_argument, "[forward_tree] Expected `tree.context_tokens` in [0, " + std::to_string(rows) +
+                                          "] but received " + std::to_string(context));
+  }
+  if (context > 0 && cache == nullptr) {
+    fail(ErrorCode::invalid_argument,
+         "[forward_tree] Expected a `cache` of " + std::to_string(context) + " context tokens but received none");
+  }
+  const auto positions = tree.positions.subspan(static_cast<size_t>(context));
+  check_batch("forward_tree", hidden, tokens, positions.size(), config_.hidden_size);
+  if (cache != nullptr) cache->begin_forward(context, rows);
+  const auto attend = [&](int64_t layer, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v) {
+    if (cache != nullptr) {
+      cache->store(*backend_, layer, context, k, v);
+      k = cache->keys(layer, rows);
+      v = cache->values(layer, rows);
+    }
     backend_->attention_tree(o, lse, q, k, v, tree, attention_shape());
   };
   Activations& target = activations != nullptr ? *activations : *workspace_;
-  forward(hidden, tokens, tree.positions, *target.data, activations != nullptr, attend);
+  forward(hidden, tokens, positions, *target.data, activations != nullptr, attend);
 }
 
 void Model::forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout,

@@ -43,7 +43,8 @@ LayerParameters find_layer(const ParameterLayout& layout, int64_t index) {
 Model::Model(std::shared_ptr<Backend> backend, const ModelConfig& config)
     : config_(config),
       backend_(std::move(backend)),
-      weights_(backend_, std::make_shared<const ParameterLayout>(ParameterLayout::build(config, *backend_))),
+      weights_(backend_, std::make_shared<const ParameterLayout>(ParameterLayout::build(config, *backend_)),
+               ArenaUse::weights),
       inverse_frequencies_(rope_inverse_frequencies(config)),
       workspace_(std::make_unique<Activations>()) {
   const ParameterLayout& layout = weights_.layout();

@@ -14,6 +14,8 @@
 
 namespace ajet {
 
+class PathCache;
+
 // Indices into ParameterLayout::parameters; -1 where the family has none.
 struct LayerParameters {
   int input_norm, qkv, qkv_bias, q_norm, k_norm, output, output_bias;
@@ -58,11 +60,14 @@ class Model {
   void save(const std::string& directory, const std::string& dtype) const;
 
   // Hidden states after the final norm, [tokens, hidden], in `hidden` (allocated by the caller). With
-  // `activations` null nothing is kept for a backward pass.
-  void forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree, Activations* activations);
-  // Adds the gradients of everything below the final norm's output to `gradients`. dhidden is overwritten.
+  // `activations` null nothing is kept for a backward pass. `tokens` are those behind the tree's context, which needs a
+  // `cache` that passes over the earlier rows have filled; a cache takes the new rows' keys and values too.
+  void forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree, Activations* activations,
+                    PathCache* cache = nullptr);
+  // Adds the gradients of everything below the final norm's output to `gradients`. dhidden is overwritten. With a
+  // cache: what these tokens send to the context is kept there until the context's own backward pass.
   void backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<const int32_t> tokens, const TreeLayout& tree,
-                     Activations& activations);
+                     Activations& activations, PathCache* cache = nullptr);
   // As forward_tree, over paged KV: writes the new tokens' KV, reads what came before.
   void forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout, const KvCache& cache);
 
@@ -78,7 +83,8 @@ class Model {
   void backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerParameters& layer,
                     Activations::Data& activations, int64_t index);
   void backward_attention(ParameterArena& gradients, Tensor dstream, const TreeLayout& tree,
-                          const LayerParameters& layer, Activations::Data& activations, int64_t index);
+                          const LayerParameters& layer, Activations::Data& activations, int64_t index,
+                          PathCache* cache);
   Tensor vector_or_none(const ParameterArena& arena, int parameter) const;
   AttentionShape attention_shape() const;
 

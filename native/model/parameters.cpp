@@ -101,15 +101,37 @@ int ParameterLayout::find(const std::string& name) const {
   return -1;
 }
 
-ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout)
+ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
+                               ArenaUse use)
     : backend_(std::move(backend)),
       layout_(std::move(layout)),
-      buffer_(backend_->allocate(static_cast<size_t>(layout_->elements) * sizeof(float))) {}
+      buffer_(backend_->allocate(static_cast<size_t>(layout_->elements) * sizeof(float))) {
+  const DType dtype = backend_->compute_dtype();
+  if (use == ArenaUse::weights && dtype != DType::f32)
+    compute_buffer_ = backend_->allocate(static_cast<size_t>(layout_->elements * dtype_bytes(dtype)));
+}
 
-Weight ParameterArena::weight(int parameter) const {
+const Parameter& ParameterArena::matrix(int parameter) const {
   const Parameter& p = layout_->parameters.at(static_cast<size_t>(parameter));
   if (!p.matrix) fail(ErrorCode::internal, "[weight] Expected a matrix but `" + p.name + "` is a vector");
+  return p;
+}
+
+Weight ParameterArena::master(int parameter) const {
+  const Parameter& p = matrix(parameter);
   return {data() + p.offset, DType::f32, p.rows, p.cols};
+}
+
+Weight ParameterArena::weight(int parameter) const {
+  const Parameter& p = matrix(parameter);
+  if (compute_buffer_.data() == nullptr) return master(parameter);
+  return {compute_copy(parameter), backend_->compute_dtype(), p.rows, p.cols};
+}
+
+void* ParameterArena::compute_copy(int parameter) const {
+  if (compute_buffer_.data() == nullptr) return nullptr;
+  return static_cast<char*>(compute_buffer_.data()) +
+         matrix(parameter).offset * dtype_bytes(backend_->compute_dtype());
 }
 
 Tensor ParameterArena::vector(int parameter) const {
@@ -118,21 +140,27 @@ Tensor ParameterArena::vector(int parameter) const {
   return {data() + p.offset, DType::f32, 1, p.cols, p.cols};
 }
 
-void ParameterArena::zero() { backend_->zero(data(), buffer_.bytes()); }
+void ParameterArena::zero() {
+  backend_->zero(data(), buffer_.bytes());
+  backend_->zero(compute_buffer_.data(), compute_buffer_.bytes());
+}
 
 void ParameterArena::copy_from(const ParameterArena& other) {
   if (other.elements() != elements()) {
     fail(ErrorCode::invalid_argument, "[copy_from] Expected an arena of " + std::to_string(elements()) +
                                           " elements but received " + std::to_string(other.elements()));
   }
+  if (other.compute_buffer_.bytes() != compute_buffer_.bytes())
+    fail(ErrorCode::invalid_argument, "[copy_from] Expected an arena of the same use");
   backend_->copy(data(), other.data(), buffer_.bytes());
+  backend_->copy(compute_buffer_.data(), other.compute_buffer_.data(), compute_buffer_.bytes());
 }
 
 void ParameterArena::read(const ParameterSlice& slice, std::vector<float>& out) const {
   const Parameter& p = layout_->parameters.at(static_cast<size_t>(slice.parameter));
   out.resize(static_cast<size_t>(p.matrix ? slice.rows * p.cols : slice.rows));
   if (p.matrix) {
-    backend_->read_weight_rows(out.data(), weight(slice.parameter), slice.first_row, slice.rows);
+    backend_->read_weight_rows(out.data(), master(slice.parameter), slice.first_row, slice.rows);
   } else {
     backend_->download(out.data(), data() + p.offset + slice.first_row, out.size() * sizeof(float));
   }
@@ -141,7 +169,9 @@ void ParameterArena::read(const ParameterSlice& slice, std::vector<float>& out) 
 void ParameterArena::write(const ParameterSlice& slice, const float* values) {
   const Parameter& p = layout_->parameters.at(static_cast<size_t>(slice.parameter));
   if (p.matrix) {
-    backend_->write_weight_rows(weight(slice.parameter), slice.first_row, slice.rows, values);
+    backend_->write_weight_rows(master(slice.parameter), slice.first_row, slice.rows, values);
+    if (compute_copy(slice.parameter) != nullptr)
+      backend_->write_weight_rows(weight(slice.parameter), slice.first_row, slice.rows, values);
   } else {
     backend_->upload(data() + p.offset + slice.first_row, values, static_cast<size_t>(slice.rows) * sizeof(float));
   }

@@ -42,15 +42,21 @@ struct ParameterLayout {
   int find(const std::string& name) const;  // index into parameters, -1 where there is none
 };
 
+// `weights` are what products read: where the backend computes in another type than f32, the arena keeps its matrices
+// twice, the f32 master copy that the optimizer updates and a copy in that type. `values` (gradients, moments) are f32.
+enum class ArenaUse { weights, values };
+
 class ParameterArena {
  public:
-  ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout);  // zeros
+  ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
+                 ArenaUse use = ArenaUse::values);  // zeros
 
   const ParameterLayout& layout() const { return *layout_; }
   std::shared_ptr<const ParameterLayout> shared_layout() const { return layout_; }
   float* data() const { return buffer_.f32(); }
   int64_t elements() const { return layout_->elements; }
-  Weight weight(int parameter) const;  // a matrix
+  Weight weight(int parameter) const;        // a matrix, as products read it
+  void* compute_copy(int parameter) const;  // of a matrix; null where products read the f32 elements themselves
   Tensor vector(int parameter) const;  // a vector, one row
   void zero();
   void copy_from(const ParameterArena& other);
@@ -59,9 +65,13 @@ class ParameterArena {
   void write(const ParameterSlice& slice, const float* values);
 
  private:
+  const Parameter& matrix(int parameter) const;
+  Weight master(int parameter) const;
+
   std::shared_ptr<Backend> backend_;
   std::shared_ptr<const ParameterLayout> layout_;
   Buffer buffer_;
+  Buffer compute_buffer_;  // same offsets, in the backend's compute type; empty where that is f32
 };
 
 }  // namespace ajet

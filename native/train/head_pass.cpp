@@ -4,17 +4,17 @@
 
 namespace ajet {
 
-HeadRows::HeadRows(const TokenTree& tree, const TreePart& part) {
+HeadRows::HeadRows(const TokenTree& tree, const PartSegment& segment) {
   std::vector<int32_t> group;  // entries of one hidden state, not yet in a row
   size_t next = 0;
-  while (next < part.entry_index.size()) {
-    const int32_t parent = part.parent_token[next];
+  while (next < segment.entry_index.size()) {
+    const int32_t parent = segment.parent_token[next];
     group.clear();
-    for (; next < part.entry_index.size() && part.parent_token[next] == parent; ++next)
-      group.push_back(part.entry_index[next]);
+    for (; next < segment.entry_index.size() && segment.parent_token[next] == parent; ++next)
+      group.push_back(segment.entry_index[next]);
     while (!group.empty()) {
       const float temperature = tree.entries[static_cast<size_t>(group.front())].temperature;
-      hidden_row.push_back(parent);
+      hidden_row.push_back(parent - static_cast<int32_t>(segment.first_row));
       inverse_temperature.push_back(1.0F / temperature);
       first_entry.push_back(static_cast<int32_t>(entry.size()));
       std::erase_if(group, [&](int32_t index) {
@@ -35,19 +35,21 @@ HeadPass::HeadPass(std::shared_ptr<Backend> backend, int64_t hidden_size, int64_
       vocab_size_(vocab_size),
       chunk_rows_(std::max<int64_t>(scratch_bytes / (vocab_size * dtype_bytes(DType::f32)), 1)) {}
 
-Tensor HeadPass::view(const Buffer& buffer, int64_t cols) const {
-  return {buffer.data(), DType::f32, rows_, cols, cols};
+Tensor HeadPass::view(const Buffer& buffer, DType dtype, int64_t cols) const {
+  return {buffer.data(), dtype, rows_, cols, cols};
 }
 
 HeadChunk HeadPass::forward(const HeadRows& rows, int64_t first_row, Tensor hidden, const Weight& head) {
   rows_ = std::min(chunk_rows_, rows.rows() - first_row);
   if (rows_ > allocated_rows_) {
-    const auto bytes = [this](int64_t cols) { return static_cast<size_t>(rows_ * cols) * sizeof(float); };
+    const auto bytes = [this](int64_t cols, DType dtype) {
+      return static_cast<size_t>(rows_ * cols * dtype_bytes(dtype));
+    };
     hidden_ = Buffer(), dhidden_ = Buffer(), logits_ = Buffer();
     allocated_rows_ = 0;
-    hidden_ = backend_->allocate(bytes(hidden_size_));
-    dhidden_ = backend_->allocate(bytes(hidden_size_));
-    logits_ = backend_->allocate(bytes(vocab_size_));
+    hidden_ = backend_->allocate(bytes(hidden_size_, backend_->compute_dtype()));
+    dhidden_ = backend_->allocate(bytes(hidden_size_, DType::f32));
+    logits_ = backend_->allocate(bytes(vocab_size_, DType::f32));
     allocated_rows_ = rows_;
   }
   const auto first = static_cast<size_t>(first_row), count = static_cast<size_t>(rows_);
@@ -64,7 +66,8 @@ HeadChunk HeadPass::forward(const HeadRows& rows, int64_t first_row, Tensor hidd
   entropy_.resize(count);
   logprob_.resize(entries);
 
-  const Tensor x = view(hidden_, hidden_size_), logits = view(logits_, vocab_size_);
+  const Tensor x = view(hidden_, backend_->compute_dtype(), hidden_size_);
+  const Tensor logits = view(logits_, DType::f32, vocab_size_);
   backend_->gather_rows(x, hidden, hidden_row_);
   backend_->linear(logits, x, head);
   backend_->log_sum_exp(lse_, entropy_, logits, inverse_temperature_);
@@ -74,7 +77,8 @@ HeadChunk HeadPass::forward(const HeadRows& rows, int64_t first_row, Tensor hidd
 
 void HeadPass::backward(std::span<const float> dlogprob, std::span<const float> dentropy, Tensor dhidden,
                         const Weight& head, const Weight& dhead) {
-  const Tensor x = view(hidden_, hidden_size_), dx = view(dhidden_, hidden_size_), logits = view(logits_, vocab_size_);
+  const Tensor x = view(hidden_, backend_->compute_dtype(), hidden_size_);
+  const Tensor dx = view(dhidden_, DType::f32, hidden_size_), logits = view(logits_, DType::f32, vocab_size_);
   backend_->logits_backward(logits, inverse_temperature_, lse_, entropy_, dentropy, entry_row_, token_, dlogprob);
   backend_->linear_dx(dx, logits, head, false);
   backend_->scatter_add_rows(dhidden, dx, hidden_row_);

@@ -1,5 +1,5 @@
-// The LM head over the entries of a tree part, in chunks of rows whose logits fit a fixed scratch: there are never
-// [tokens, vocab] logits.
+// The LM head over the entries of a tree part's segment, in chunks of rows whose logits fit a fixed scratch: there are
+// never [tokens, vocab] logits.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +8,19 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "train/token_tree.h"
+#include "train/part_segments.h"
 
 namespace ajet {
 
 // One row per distinct (hidden state, temperature); its entries are the tokens that were sampled from it.
 struct HeadRows {
-  std::vector<int32_t> hidden_row;         // [rows], ascending
+  std::vector<int32_t> hidden_row;         // [rows] of the segment, ascending
   std::vector<float> inverse_temperature;  // [rows]
   std::vector<int32_t> first_entry;        // [rows + 1], into the arrays below
   std::vector<int32_t> entry;              // [entries] into TokenTree::entries
   std::vector<int32_t> token;              // [entries]
 
-  HeadRows(const TokenTree& tree, const TreePart& part);
+  HeadRows(const TokenTree& tree, const PartSegment& segment);
   int64_t rows() const { return static_cast<int64_t>(hidden_row.size()); }
 };
 
@@ -45,7 +45,7 @@ class HeadPass {
                 const Weight& dhead);
 
  private:
-  Tensor view(const Buffer& buffer, int64_t cols) const;
+  Tensor view(const Buffer& buffer, DType dtype, int64_t cols) const;
 
   std::shared_ptr<Backend> backend_;
   int64_t hidden_size_, vocab_size_, chunk_rows_;

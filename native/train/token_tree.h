@@ -68,8 +68,8 @@ struct TreePart {
 };
 
 // Parts of at most max_tokens rows (recomputed ones included), cut at branches so that as few tokens as possible are
-// computed again. A single path longer than max_tokens is a part of its own: cut within it, the later piece would
-// contain the earlier one. Tokens that no entry needs (a timeline's last one) are in no part.
+// computed again. A single path longer than max_tokens is a part of its own, to be cut within (part_segments.h). Tokens
+// that no entry needs (a timeline's last one) are in no part.
 std::vector<TreePart> cut_tree(const TokenTree& tree, int64_t max_tokens);
 
 }  // namespace ajet

@@ -49,7 +49,10 @@ void update_weights(TrainerCore& core, StepStats& stats) {
                  .gradient_scale = static_cast<float>(clip),
                  .step = core.steps + 1};
   ParameterArena& weights = core.model->weights();
-  for (const Parameter& p : weights.layout().parameters) {
+  const std::vector<Parameter>& parameters = weights.layout().parameters;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const Parameter& p = parameters[i];
+    args.compute_copy = p.matrix ? weights.compute_copy(static_cast<int>(i)) : nullptr;
     args.weight_decay = p.decay ? static_cast<float>(config.weight_decay) : 0.0F;
     core.model->backend()->adamw(weights.data() + p.offset, core.first_moment.data() + p.offset,
                                  core.second_moment.data() + p.offset, core.gradients.data() + p.offset, p.elements,
@@ -128,16 +131,19 @@ void Trainer::score(const std::vector<CallChoice>& calls, bool reference, std::v
   const std::vector<int64_t> offset = flat_offsets(calls);
   logprobs.assign(static_cast<size_t>(offset.back()), 0.0F);
   entropies.assign(static_cast<size_t>(offset.back()), 0.0F);
+  const auto record = [&](const HeadChunk& chunk) {
+    for (size_t i = 0; i < chunk.entry.size(); ++i) {
+      const Entry& entry = tree.entries[static_cast<size_t>(chunk.entry[i])];
+      const auto flat = static_cast<size_t>(offset[static_cast<size_t>(entry.choice)] + entry.index);
+      logprobs[flat] = chunk.logprob[i];
+      entropies[flat] = chunk.entropy[static_cast<size_t>(chunk.row[i])];
+    }
+  };
   for (const TreePart& part : cut_tree(tree, core.config.max_batch_tokens)) {
-    const Tensor hidden = core.forward(source, part, nullptr);
-    core.for_each_chunk(source, tree, part, hidden, [&](const HeadChunk& chunk) {
-      for (size_t i = 0; i < chunk.entry.size(); ++i) {
-        const Entry& entry = tree.entries[static_cast<size_t>(chunk.entry[i])];
-        const auto flat = static_cast<size_t>(offset[static_cast<size_t>(entry.choice)] + entry.index);
-        logprobs[flat] = chunk.logprob[i];
-        entropies[flat] = chunk.entropy[static_cast<size_t>(chunk.row[i])];
-      }
-    });
+    const std::vector<PartSegment> segments = cut_part(part, core.config.max_batch_tokens);
+    core.start_part(segments, false);
+    for (const PartSegment& segment : segments)
+      core.for_each_chunk(source, tree, segment, core.forward(source, segment, nullptr), record);
   }
 }
 

@@ -31,7 +31,7 @@ double learning_rate_at(const OptimizerConfig& config, int64_t step);
 
 struct TrainerConfig {
   OptimizerConfig optimizer;
-  int64_t max_batch_tokens = 4096;  // rows of one micro-batch
+  int64_t max_batch_tokens = 4096;  // rows of one micro-batch; a longer path is computed in segments
   int64_t head_scratch_bytes = 256LL << 20;  // logits held at once
   bool reference = false;           // keep a frozen copy of the weights for KL
 };
@@ -51,9 +51,12 @@ struct StepStats {
   int64_t logprobs_compared = 0;
   int64_t entries = 0, rows = 0, rows_left_out = 0;
   int64_t tokens_tree = 0;      // unique tokens
-  int64_t tokens_trained = 0;   // forward positions computed, recomputed ones included
+  // Forward positions of the policy that were computed, those computed again included: the path above a cut at a
+  // branch, all but the last segment of a path that is cut within (a first pass for the keys and values, a second for
+  // the gradient), and everything once more where sequence-level losses score first.
+  int64_t tokens_trained = 0;
   int64_t tokens_unshared = 0;  // one padded-free row per merged timeline
-  int64_t micro_batches = 0;
+  int64_t micro_batches = 0;    // parts of the tree, segments of a path counting each
   bool updated = false;         // false: nothing left to train on, or evaluate_only
   double forward_seconds = 0, backward_seconds = 0, optimizer_seconds = 0;
   uint64_t version = 0;         // after the update

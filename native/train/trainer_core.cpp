@@ -10,13 +10,13 @@ ParameterArena arena_beside(const Model& model) {
   return ParameterArena(model.backend(), model.weights().shared_layout());
 }
 
-Tensor grow(Backend& backend, Buffer& buffer, int64_t rows, int64_t cols) {
-  const size_t bytes = static_cast<size_t>(rows * cols) * sizeof(float);
+Tensor grow(Backend& backend, Buffer& buffer, DType dtype, int64_t rows, int64_t cols) {
+  const auto bytes = static_cast<size_t>(rows * cols * dtype_bytes(dtype));
   if (buffer.bytes() < bytes) {
     buffer = Buffer();  // freed first, so that the two are never held at once
     buffer = backend.allocate(bytes);
   }
-  return {buffer.data(), DType::f32, rows, cols, cols};
+  return {buffer.data(), dtype, rows, cols, cols};
 }
 
 }  // namespace
@@ -30,29 +30,36 @@ TrainerCore::TrainerCore(std::shared_ptr<Model> model_, const TrainerConfig& con
       second_moment(arena_beside(*model)),
       head(model->backend(), model->config().hidden_size, model->config().vocab_size, config_.head_scratch_bytes) {}
 
-Tensor TrainerCore::forward(Model& source, const TreePart& part, Activations* keep) {
-  const ModelConfig& shape = model->config();
-  if (part.max_position > shape.max_position_embeddings)
-    fail(ErrorCode::invalid_argument,
-         "[trainer] Expected timelines of at most " + std::to_string(shape.max_position_embeddings) +
-             " tokens (`max_position_embeddings`) but received " + std::to_string(part.max_position));
-  const Tensor hidden =
-      grow(*model->backend(), hidden_buffer, static_cast<int64_t>(part.tokens.size()), shape.hidden_size);
-  source.forward_tree(hidden, part.tokens, part.layout(), keep);
+void TrainerCore::start_part(std::span<const PartSegment> segments, bool with_gradient) {
+  const PartSegment& last = segments.back();
+  if (last.max_position > model->config().max_position_embeddings)
+    fail(ErrorCode::invalid_argument, "[trainer] Expected timelines of at most " +
+                                          std::to_string(model->config().max_position_embeddings) +
+                                          " tokens (`max_position_embeddings`) but received " +
+                                          std::to_string(last.max_position));
+  if (!last.whole()) path_cache.start(*model->backend(), model->config(), last.part_rows, with_gradient);
+}
+
+Tensor TrainerCore::forward(Model& source, const PartSegment& segment, Activations* keep) {
+  Backend& backend = *model->backend();
+  const Tensor hidden = grow(backend, hidden_buffer, backend.compute_dtype(),
+                             static_cast<int64_t>(segment.tokens.size()), model->config().hidden_size);
+  source.forward_tree(hidden, segment.tokens, segment.layout(), keep, cache_of(segment));
   return hidden;
 }
 
-Tensor TrainerCore::zero_dhidden(const TreePart& part) {
+Tensor TrainerCore::zero_dhidden(const PartSegment& segment) {
   Backend& backend = *model->backend();
   const Tensor dhidden =
-      grow(backend, dhidden_buffer, static_cast<int64_t>(part.tokens.size()), model->config().hidden_size);
+      grow(backend, dhidden_buffer, DType::f32, static_cast<int64_t>(segment.tokens.size()),
+           model->config().hidden_size);
   backend.zero(dhidden.data, static_cast<size_t>(dhidden.rows * dhidden.cols) * sizeof(float));
   return dhidden;
 }
 
-void TrainerCore::for_each_chunk(Model& source, const TokenTree& tree, const TreePart& part, Tensor states,
+void TrainerCore::for_each_chunk(Model& source, const TokenTree& tree, const PartSegment& segment, Tensor states,
                                  const std::function<void(const HeadChunk&)>& visit) {
-  const HeadRows rows(tree, part);
+  const HeadRows rows(tree, segment);
   for (int64_t row = 0; row < rows.rows();) {
     const HeadChunk chunk = head.forward(rows, row, states, source.head());
     visit(chunk);

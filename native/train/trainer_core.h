@@ -1,10 +1,12 @@
-// What a trainer holds, and the pass over one tree part that updates and scoring share.
+// What a trainer holds, and the pass over a segment of a tree part that updates and scoring share.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
+#include "model/path_cache.h"
 #include "train/head_pass.h"
 #include "train/trainer.h"
 
@@ -19,16 +21,22 @@ struct TrainerCore {
 
   HeadPass head;
   Activations activations;
+  PathCache path_cache;  // of a part in several segments
   Buffer hidden_buffer, dhidden_buffer;
 
   TrainerCore(std::shared_ptr<Model> model_, const TrainerConfig& config_);
 
-  // Hidden states [tokens of the part, hidden size] of `source`; valid until the next call.
-  Tensor forward(Model& source, const TreePart& part, Activations* keep);
+  // Before the first forward pass over a part's segments.
+  void start_part(std::span<const PartSegment> segments, bool with_gradient);
+  // Null for a part that is computed at once.
+  PathCache* cache_of(const PartSegment& segment) { return segment.whole() ? nullptr : &path_cache; }
+  // Hidden states [tokens of the segment, hidden size] of `source`; valid until the next call. The first passes over
+  // a part's segments come in their order.
+  Tensor forward(Model& source, const PartSegment& segment, Activations* keep);
   // Zeros of the same shape; valid until the next call.
-  Tensor zero_dhidden(const TreePart& part);
-  // Calls visit(chunk) for all entries of the part.
-  void for_each_chunk(Model& source, const TokenTree& tree, const TreePart& part, Tensor states,
+  Tensor zero_dhidden(const PartSegment& segment);
+  // Calls visit(chunk) for all entries of the segment.
+  void for_each_chunk(Model& source, const TokenTree& tree, const PartSegment& segment, Tensor states,
                       const std::function<void(const HeadChunk&)>& visit);
 };
 

@@ -109,7 +109,7 @@ void Trainer::load_state(const std::string& directory) {
   if (core.reference != nullptr) {
     std::vector<SafetensorsFile> files;
     files.push_back(SafetensorsFile::open(directory + reference_file));
-    ParameterArena weights(backend, layout);
+    ParameterArena weights(backend, layout, ArenaUse::weights);
     read_parameters(weights, files);
     core.reference->weights().copy_from(weights);
     core.reference->weights_changed();

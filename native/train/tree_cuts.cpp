@@ -2,8 +2,9 @@
 //
 // A part is a run of leaves in depth-first order with everything above them. Its size is the union of their paths;
 // starting a new part at leaf i computes again what leaf i shares with leaf i - 1, the path above the branch. The best
-// starts are a shortest path over leaves, with a window for the budget (monotone queue, O(leaves)). A cut inside a run
-// without branches could only add to this: the later part would contain the whole earlier one.
+// starts are a shortest path over leaves, with a window for the budget (monotone queue, O(leaves)). Cuts at branches
+// leave parts that share nothing but weights; a single path beyond the budget is a part all the same and is cut within
+// later (part_segments.h), where its pieces share keys and values.
 #include <algorithm>
 #include <deque>
 #include <string>

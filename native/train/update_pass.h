@@ -1,8 +1,9 @@
-// The forward, loss and backward passes of one step over all parts of its tree. Gradients add up in the core's arena;
-// weights are only read.
+// The forward, loss and backward passes of one step over all parts of its tree, each in its segments. Gradients add up
+// in the core's arena; weights are only read.
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "train/step_plan.h"
@@ -21,13 +22,15 @@ class UpdatePass {
  private:
   bool sequence_level() const { return loss_.level == RatioLevel::sequence; }
   void throw_if_stopped() const;
-  Tensor forward_policy(const TreePart& part, Activations* keep);
-  void score_reference(const TreePart& part);
-  void score_sequences(bool keep_last);
-  void train_part(const TreePart& part, Tensor hidden, bool with_gradient);
-  void take_losses(const HeadChunk& chunk);
+  Tensor forward(Model& source, const PartSegment& segment, Activations* keep);
+  void score(Model& source, Activations* keep, const std::function<void(const HeadChunk&)>& visit);
   void record(const HeadChunk& chunk);
+  void set_sequence_ratios();
+  void train_part(std::span<const PartSegment> segments, bool scored);
+  void train_segment(const PartSegment& segment, Tensor hidden);
+  void differentiate(const HeadChunk& chunk);
   void finish_stats();
+  void compare_with_recorded();
 
   TrainerCore& core_;
   const StepPlan& plan_;
@@ -35,11 +38,12 @@ class UpdatePass {
   const std::function<bool()>& should_stop_;
   StepStats& stats_;
 
-  Tensor scored_hidden_;                    // of the only part, left by score_sequences
-  std::vector<double> sequence_log_ratio_;  // [rows], sequence level only
-  std::vector<float> ref_logprob_;          // [entries of the tree], with KL only
-  double weighted_entropy_ = 0.0;
-  LossSums sums_;
+  std::vector<std::vector<PartSegment>> segments_;  // [parts]
+  Tensor scored_hidden_;                            // of the last segment that score() computed
+  std::vector<double> sequence_log_ratio_;          // [rows], sequence level only
+  // [entries of the tree]
+  std::vector<float> logprob_, entropy_;
+  std::vector<float> ref_logprob_;  // with KL only
   // Of the chunk at hand.
   std::vector<float> old_logprob_, chunk_ref_, entry_entropy_, dlogprob_, dentropy_, row_dentropy_;
   std::vector<double> advantage_, weight_;

@@ -1,10 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import type { Command } from "commander";
+import type { AjetConfig } from "../config/schema.js";
 import { nativeInfo } from "../native/info.js";
+import { createModel } from "../native/model.js";
 import { packageVersion } from "../native/package-root.js";
+import type { CudaDevice, Device } from "../native/types.js";
 import { createPythonSandbox } from "../tools/python-sandbox.js";
-import { type CommonOptions, command } from "./options.js";
+import { plainSettings } from "./model-settings.js";
+import { type CommonOptions, command, type PlaceOptions, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
 
 interface Finding {
@@ -14,11 +18,18 @@ interface Finding {
   remedy?: string;
 }
 
+interface DoctorOptions extends CommonOptions, PlaceOptions {
+  set: string[];
+}
+
 /** `ajet doctor`: what machine this is, which backend runs, what is missing. */
 export function addDoctor(program: Command): void {
-  command(program, "doctor", "shows machine, backend and what is missing").action(async (options: CommonOptions) => {
+  const doctor = command(program, "doctor", "shows machine, backend and what is missing");
+  const help = "checked as for a run; model.device and model.threads choose what `device` shows";
+  withOverrides(withDevice(doctor), help).action(async (options: DoctorOptions) => {
+    const settings = plainSettings(options);
     const output = new Output(options);
-    const findings = [machine(), node(), native(), cuda(), ...buildTools(), await python()];
+    const findings = [machine(), node(), native(), cuda(), await device(settings), ...buildTools(), await python()];
     for (const finding of findings) {
       output.line(`${finding.ok ? "ok     " : "missing"}  ${finding.name.padEnd(12)} ${finding.value}`);
       if (!finding.ok && finding.remedy) output.line(`         ${"".padEnd(12)} -> ${finding.remedy}`);
@@ -54,17 +65,54 @@ function native(): Finding {
 
 function cuda(): Finding {
   try {
-    const { built, available, reason } = nativeInfo().cuda;
+    const { built, available, reason, driverVersion, architectures, cublasLt, devices } = nativeInfo().cuda;
+    const driver = driverVersion > 0 ? [`driver for CUDA ${cudaVersion(driverVersion)}`] : [];
+    const cards = devices.map(cardLine);
+    const library = built ? [`built for ${architectures}`, `cuBLASLt: ${cublasLt}`] : [];
     return {
       name: "cuda",
       ok: available,
-      value: available ? "available" : reason,
-      ...(built ? {} : { remedy: "training runs on the CPU" }),
+      value: [...(available ? [] : [reason]), ...driver, ...cards, ...library].join("; "),
+      ...(available ? {} : { remedy: "training runs on the CPU" }),
     };
   } catch {
     return { name: "cuda", ok: false, value: "unknown: the native core does not load" };
   }
 }
+
+function cudaVersion(version: number): string {
+  return `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
+}
+
+function cardLine({ name, memoryBytes, computeCapability, problem }: CudaDevice, index: number): string {
+  const gib = (memoryBytes / 2 ** 30).toFixed(0);
+  return `cuda:${index} ${problem || `${name}, ${gib} GiB, compute capability ${computeCapability}`}`;
+}
+
+/** What a run with these settings would compute on: seen from a model of a few parameters that is placed there. */
+async function device({ model: { device, threads } }: AjetConfig): Promise<Finding> {
+  const asked = threads === 0 ? device : `${device}, threads ${threads}`;
+  try {
+    await using model = await createModel(SMALLEST, 1n, { device: device as Device, threads });
+    return { name: "device", ok: true, value: `${asked} -> ${model.deviceDescription}` };
+  } catch (error) {
+    const remedy = device.startsWith("cuda") ? { remedy: "model.device=cpu" } : {};
+    return { name: "device", ok: false, value: `${asked}: ${(error as Error).message}`, ...remedy };
+  }
+}
+
+const SMALLEST = {
+  model_type: "llama" as const,
+  vocab_size: 64,
+  hidden_size: 64,
+  intermediate_size: 64,
+  num_hidden_layers: 1,
+  num_attention_heads: 1,
+  num_key_value_heads: 1,
+  head_dim: 64,
+  max_position_embeddings: 64,
+  tie_word_embeddings: true,
+};
 
 function buildTools(): Finding[] {
   return ["cmake", "make", "g++"].map((tool) => {

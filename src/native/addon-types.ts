@@ -30,7 +30,7 @@ export interface TrainerHandle {
   readonly [kind]: "trainer";
 }
 
-export type NativeModelShape = ModelShape & { device: string; deviceDescription: string };
+export type NativeModelShape = ModelShape & { device: string; deviceDescription: string; whyNotCuda: string };
 
 /** Finish reasons as numbers: `FINISH_REASONS` of completions.ts. One array element an event; token -1: none. */
 export interface NativeTokenEvents {
@@ -54,6 +54,7 @@ export interface NativeCompletions {
   logprobs: Float32Array;
   /** [choices] */
   finishes: Uint8Array;
+  cachedTokens: Int32Array;
   firstVersions: Float64Array;
   lastVersions: Float64Array;
   /** [tokens, topLogprobs] */
@@ -118,8 +119,8 @@ export interface NativeAddon {
     options: SamplingOptions,
     streaming: boolean,
   ): Promise<NativeCompletions>;
-  /** Ends the request's choices; its promise resolves with what there is. */
-  engineCancel(engine: EngineHandle, request: number): void;
+  /** Ends the request's choices, or one of them; its promise resolves with what there is once all have ended. */
+  engineCancel(engine: EngineHandle, request: number, choice?: number): void;
   engineCancelAll(engine: EngineHandle): Promise<void>;
   engineStats(engine: EngineHandle): EngineStats;
   engineMaxContext(engine: EngineHandle): number;

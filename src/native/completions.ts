@@ -27,6 +27,7 @@ export function decodeCompletions(native: NativeCompletions): Completion[] {
       tokens: native.tokens.slice(first, end),
       logprobs: native.logprobs.slice(first, end),
       finishReason: FINISH_REASONS[finish] as NativeFinishReason,
+      cachedTokens: native.cachedTokens[choice] as number,
       firstVersion: native.firstVersions[choice] as number,
       lastVersion: native.lastVersions[choice] as number,
       top,

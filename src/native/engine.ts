@@ -12,8 +12,12 @@ export interface StreamOptions extends SamplingOptions {
 }
 
 export interface GenerateOptions extends StreamOptions {
-  /** Receives tokens as they are sampled, at most once an engine step. An error that it throws ends the request. */
-  onTokens?: (events: readonly TokenEvent[]) => void;
+  /**
+   * Receives tokens as they are sampled, at most once an engine step. An error that it throws ends the request.
+   * `endChoice` ends one choice early: it resolves with its tokens so far (`finishReason` "cancelled"), which may be a few
+   * more than have been told by then.
+   */
+  onTokens?: (events: readonly TokenEvent[], endChoice: (choice: number) => void) => void;
   /** When `signal` aborts: resolve with the tokens so far (`finishReason` "cancelled") instead of rejecting. */
   keepPartial?: boolean;
 }
@@ -52,7 +56,7 @@ export class Engine implements AsyncDisposable {
       let thrown: { error: unknown } | undefined;
       const listen: TokenListener = (events) => {
         try {
-          onTokens?.(events);
+          onTokens?.(events, cancel);
         } catch (error) {
           thrown = { error };
           cancel();
@@ -140,9 +144,9 @@ export class Engine implements AsyncDisposable {
         this.#listeners.delete(id);
       }
     })();
-    const cancel = (): void => {
-      this.#listeners.delete(id);
-      nativeAddon().engineCancel(this.#handle, id);
+    const cancel = (choice?: number): void => {
+      if (choice === undefined) this.#listeners.delete(id);
+      nativeAddon().engineCancel(this.#handle, id, choice);
     };
     return { work, cancel };
   }
@@ -159,6 +163,7 @@ function nothingSampled(choices: number, version: number): Completion[] {
     tokens: new Int32Array(0),
     logprobs: new Float32Array(0),
     finishReason: "cancelled" as const,
+    cachedTokens: 0,
     firstVersion: version,
     lastVersion: version,
     top: [],

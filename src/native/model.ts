@@ -38,17 +38,25 @@ export interface WriteWeightOptions {
 export class Model implements AsyncDisposable {
   readonly #handle: ModelHandle;
   readonly shape: ModelShape;
-  /** "cpu" */
+  /** "cpu" or "cuda:0" */
   readonly device: string;
   /** With threads and instruction set: "cpu, 2 threads, avx2". */
   readonly deviceDescription: string;
+  /** Why `device: "auto"` took the CPU, one line; empty where it did not. */
+  readonly whyNotCuda: string;
+
+  /** `deviceDescription`, with the reason where CUDA was not taken. */
+  get deviceLine(): string {
+    return this.whyNotCuda === "" ? this.deviceDescription : `${this.deviceDescription} (not CUDA: ${this.whyNotCuda})`;
+  }
 
   private constructor(handle: ModelHandle) {
-    const { device, deviceDescription, ...shape } = nativeAddon().modelShape(handle);
+    const { device, deviceDescription, whyNotCuda, ...shape } = nativeAddon().modelShape(handle);
     this.#handle = handle;
     this.shape = shape;
     this.device = device;
     this.deviceDescription = deviceDescription;
+    this.whyNotCuda = whyNotCuda;
   }
 
   /** @internal Use {@link loadModel} or {@link createModel}. */

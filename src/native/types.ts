@@ -5,6 +5,8 @@ export type Device = "auto" | "cpu" | "cuda" | `cuda:${number}`;
 
 export interface LoadOptions {
   device?: Device;
+  /** What products are computed in; default `bfloat16` on CUDA. The CPU has `float32` alone. */
+  dtype?: "float32" | "bfloat16";
   /** Worker threads of the CPU backend, 1 to 256; 0 (default) is one per core. */
   threads?: number;
   /** Instruction set of the CPU backend; default the best that the machine has. */
@@ -77,6 +79,8 @@ export interface Completion {
   tokens: Int32Array;
   logprobs: Float32Array;
   finishReason: NativeFinishReason;
+  /** Tokens of the prompt that were in the prefix tree when the choice first ran; 0 where it sampled nothing. */
+  cachedTokens: number;
   /** Weights version of the first and of the last token. */
   firstVersion: number;
   lastVersion: number;
@@ -109,7 +113,7 @@ export interface TrainerOptions {
   /** Where linear and cosine end. */
   totalSteps?: number;
   finalRatio?: number;
-  /** Rows of one micro-batch, default 4096. */
+  /** Rows of one micro-batch, default 4096; a longer path is computed in segments of so many rows. */
   maxBatchTokens?: number;
   /** Keep a frozen copy of the weights as they are now, for KL. */
   reference?: boolean;
@@ -233,8 +237,10 @@ export interface TrainStats {
   rows: number;
   rowsLeftOut: number;
   tokensTree: number;
+  /** Forward positions that were computed, those computed again included: above and within cuts, and for GSPO. */
   tokensTrained: number;
   tokensUnshared: number;
+  /** Parts of the tree, a path in segments counting each. */
   microBatches: number;
   updated: boolean;
   forwardSeconds: number;
@@ -258,5 +264,32 @@ export interface NativeInfo {
   isa: string;
   isas: string[];
   cores: number;
-  cuda: { built: boolean; available: boolean; reason: string };
+  cuda: CudaInfo;
+}
+
+export interface CudaInfo {
+  /** Whether `libajet_cuda` lies beside the addon and loads. */
+  built: boolean;
+  available: boolean;
+  /** Why it is not available; else empty. */
+  reason: string;
+  /** As CUDA counts: 13000 is 13.0; 0 where no driver answers. */
+  driverVersion: number;
+  /** That the library was built with. */
+  runtimeVersion: number;
+  /** That the library has code for. */
+  architectures: string;
+  /** The cuBLASLt that gradient products use, or why there is none. */
+  cublasLt: string;
+  cublasLtFound: boolean;
+  devices: CudaDevice[];
+}
+
+export interface CudaDevice {
+  name: string;
+  memoryBytes: number;
+  /** "9.0" */
+  computeCapability: string;
+  /** Why it cannot be used; empty where it can. */
+  problem: string;
 }

@@ -65,6 +65,17 @@ describe("TypeScript", () => {
   });
 });
 
+describe("package.json", () => {
+  it("lets scripts run of packages alone that are installed", () => {
+    const read = (file: string) => JSON.parse(readFileSync(join(ROOT, file), "utf8"));
+    const { packages } = read("package-lock.json");
+    const unknown = Object.keys(read("package.json").allowScripts ?? {}).filter(
+      (name) => !(`node_modules/${name}` in packages),
+    );
+    expect(unknown).toEqual([]);
+  });
+});
+
 describe("C++", () => {
   it("includes point one way: base <- tensor <- backend <- model <- {infer, train} <- binding", () => {
     const wrong: string[] = [];
@@ -85,6 +96,27 @@ describe("C++", () => {
       const napi = /#include [<"]napi\.h[>"]/.test(text) && !file.startsWith("native/binding/");
       const cuda = /#include [<"]cuda/.test(text) && !file.startsWith("native/backend/cuda/");
       return napi || cuda;
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("opens the CUDA backend in backend/device.cpp alone, and lets it be used without CUDA's headers", () => {
+    const users = filesBelow("native", /\.(h|cpp)$/).filter(
+      (file) =>
+        !file.startsWith("native/backend/cuda/") && readFileSync(join(ROOT, file), "utf8").includes('"backend/cuda/'),
+    );
+    expect(users).toEqual(["native/backend/device.h"]);
+    const library = readFileSync(join(ROOT, "native/backend/cuda/library.h"), "utf8");
+    const includes = [...library.matchAll(/^#include (.+)$/gm)].map(([, path]) => path);
+    expect(includes.filter((path) => /cuda/.test(path as string))).toEqual([]);
+  });
+
+  it("starts kernels through launch(), and ignores no error of CUDA's in silence", () => {
+    const wrong = filesBelow("native/backend/cuda", /\.(h|cpp|cu|cuh)$/).filter((file) => {
+      const text = readFileSync(join(ROOT, file), "utf8").replace(/\/\/.*$/gm, "");
+      const launches = /<<</.test(text) && !file.endsWith("/launch.cuh");
+      const unchecked = /(^|[;{}]|\) )\s*cuda[A-Z]\w*\(/m.test(text);
+      return launches || unchecked;
     });
     expect(wrong).toEqual([]);
   });

@@ -26,15 +26,15 @@ std::vector<int32_t> path_above(const TreeLayout& tree, int64_t row) {
 
 int64_t attended_pairs(const TreeLayout& tree) {
   int64_t pairs = 0;
-  for (const int32_t position : tree.positions) pairs += position + 1;
+  for (const int32_t position : tree.positions.subspan(tree.context_tokens)) pairs += position + 1;
   return pairs;
 }
 
 std::vector<RowRange> split_by_pairs(const TreeLayout& tree, int64_t count) {
   const int64_t total = attended_pairs(tree), rows = static_cast<int64_t>(tree.positions.size());
   std::vector<RowRange> ranges;
-  int64_t begin = 0, pairs = 0;
-  for (int64_t row = 0; row < rows; ++row) {
+  int64_t begin = tree.context_tokens, pairs = 0;
+  for (int64_t row = begin; row < rows; ++row) {
     pairs += tree.positions[row] + 1;
     const int64_t made = static_cast<int64_t>(ranges.size());
     if (row + 1 == rows || pairs >= (made + 1) * total / count) {

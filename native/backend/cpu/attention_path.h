@@ -20,7 +20,7 @@ struct RowRange {
 // Rows on the path strictly above `row`, by position.
 std::vector<int32_t> path_above(const TreeLayout& tree, int64_t row);
 
-// At most `count` ranges of about equal numbers of (query, key) pairs.
+// At most `count` ranges of the rows behind the context, of about equal numbers of (query, key) pairs.
 std::vector<RowRange> split_by_pairs(const TreeLayout& tree, int64_t count);
 
 // Pairs of a query and a key it sees, one head.

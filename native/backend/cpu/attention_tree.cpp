@@ -39,7 +39,7 @@ void TreeForward::run(RowRange range, int64_t kv_head, float* scratch) const {
   QueryList queries(shape, kv_head);
   for_each_run(tree, range, [&](int64_t first_row, int64_t rows, int64_t position) {
     write(first_row, rows, position);
-    queries.assign(q, o, lse, first_row, rows, position);
+    queries.assign(q, o, lse, first_row - tree.context_tokens, rows, position);
     kernels.attention(queries.tile(block_table.data()), kernel_scratch);
   });
 }
@@ -48,7 +48,6 @@ void TreeForward::run(RowRange range, int64_t kv_head, float* scratch) const {
 
 void CpuBackend::do_attention_tree(Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v, const TreeLayout& tree,
                                    const AttentionShape& shape) {
-  if (q.rows == 0) return;
   const TreeForward forward{o, lse, q, k, v, tree, shape, k_};
   // Cutting the rows costs one path each and changes no bits, so the number of ranges may follow the threads.
   const int64_t threads = pool_.threads(), wanted = threads == 1 ? 1 : (4 * threads - 1) / shape.kv_heads + 1;

@@ -1,6 +1,7 @@
 // Backward of attention over a tree: gradients of the keys and values on the current path are kept by position and
 // copied out when the walk leaves a node, after all its descendants.
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "backend/cpu/attention_kernels.h"
@@ -18,7 +19,7 @@ struct Range {
   RowRange rows;
   std::vector<int32_t> above;  // rows above the range, by position
   // Parts for the rows above: [kv_head][above][keys, values][head_dim]
-  std::vector<float> above_gradients;
+  float* above_gradients;
 };
 
 struct TreeBackward {
@@ -26,6 +27,7 @@ struct TreeBackward {
   const TreeLayout& tree;
   const AttentionShape& shape;
   const Kernels& kernels;
+  bool accumulate;
 
   int64_t path_rows() const { return round_up(tree.max_position, backward_tile_keys); }
   int64_t scratch_floats() const {
@@ -33,6 +35,9 @@ struct TreeBackward {
            attention_backward_scratch_floats(shape.head_dim);
   }
   void run(Range& range, int64_t kv_head, float* scratch) const;
+  // A row's gradient by the range that owns it: the first to reach dk or dv.
+  void take(Tensor gradients, int64_t row, int64_t kv_head, const float* gradient) const;
+  void zero_context(int64_t kv_head) const;
   void add_above(const Range& range, int64_t kv_head) const;
 };
 
@@ -71,17 +76,16 @@ class GradientPath {
     while (static_cast<int64_t>(rows_.size()) > position) {
       const int64_t last = static_cast<int64_t>(rows_.size()) - 1, row = rows_[last];
       rows_.pop_back();
-      float *dkey, *dvalue;
+      const float *dkey = dkeys_ + last * padded_, *dvalue = dvalues_ + last * padded_;
       if (row >= range_.rows.begin) {
-        dkey = op_.dk.f32() + row * op_.dk.stride + kv_head_ * dim_;
-        dvalue = op_.dv.f32() + row * op_.dv.stride + kv_head_ * dim_;
+        op_.take(op_.dk, row, kv_head_, dkey);
+        op_.take(op_.dv, row, kv_head_, dvalue);
       } else {
-        dkey = range_.above_gradients.data() +
-               (kv_head_ * static_cast<int64_t>(range_.above.size()) + last) * 2 * dim_;
-        dvalue = dkey + dim_;
+        const auto count = static_cast<int64_t>(range_.above.size());
+        float* above = range_.above_gradients + (kv_head_ * count + last) * 2 * dim_;
+        std::copy_n(dkey, dim_, above);
+        std::copy_n(dvalue, dim_, above + dim_);
       }
-      std::copy_n(dkeys_ + last * padded_, dim_, dkey);
-      std::copy_n(dvalues_ + last * padded_, dim_, dvalue);
     }
   }
 
@@ -91,7 +95,8 @@ class GradientPath {
     for (int64_t first = 0; first < queries; first += backward_tile_queries) {
       const int64_t count = std::min(backward_tile_queries, queries - first);
       for (int64_t i = 0; i < count; ++i) {
-        const int64_t row = first_row + (first + i) / group, head = kv_head_ * group + (first + i) % group;
+        const int64_t row = first_row - op_.tree.context_tokens + (first + i) / group;
+        const int64_t head = kv_head_ * group + (first + i) % group;
         positions_[i] = static_cast<int32_t>(position + (first + i) / group);
         q_[i] = op_.q.f32() + row * op_.q.stride + head * dim_;
         dout_[i] = op_.dout.f32() + row * op_.dout.stride + head * dim_;
@@ -129,9 +134,26 @@ void TreeBackward::run(Range& range, int64_t kv_head, float* scratch) const {
   path.pop_to(0);
 }
 
+void TreeBackward::take(Tensor gradients, int64_t row, int64_t kv_head, const float* gradient) const {
+  float* target = gradients.f32() + row * gradients.stride + kv_head * shape.head_dim;
+  if (!accumulate) {
+    std::copy_n(gradient, shape.head_dim, target);
+  } else {
+    for (int64_t d = 0; d < shape.head_dim; ++d) target[d] += gradient[d];
+  }
+}
+
+// No range owns the rows of the context.
+void TreeBackward::zero_context(int64_t kv_head) const {
+  for (int64_t row = 0; row < tree.context_tokens; ++row) {
+    std::fill_n(dk.f32() + row * dk.stride + kv_head * shape.head_dim, shape.head_dim, 0.0F);
+    std::fill_n(dv.f32() + row * dv.stride + kv_head * shape.head_dim, shape.head_dim, 0.0F);
+  }
+}
+
 void TreeBackward::add_above(const Range& range, int64_t kv_head) const {
   const int64_t dim = shape.head_dim, count = static_cast<int64_t>(range.above.size());
-  const float* gradient = range.above_gradients.data() + kv_head * count * 2 * dim;
+  const float* gradient = range.above_gradients + kv_head * count * 2 * dim;
   for (const int32_t row : range.above) {
     float* dkey = dk.f32() + row * dk.stride + kv_head * dim;
     float* dvalue = dv.f32() + row * dv.stride + kv_head * dim;
@@ -147,31 +169,44 @@ std::vector<Range> fixed_ranges(const TreeLayout& tree, const AttentionShape& sh
   const int64_t most = (64 - 1) / shape.kv_heads + 1;
   const int64_t count = attended_pairs(tree) * (shape.heads / shape.kv_heads) / least;
   std::vector<Range> ranges;
-  for (const RowRange rows : split_by_pairs(tree, std::clamp<int64_t>(count, 1, most))) {
-    Range range{rows, path_above(tree, rows.begin), {}};
-    range.above_gradients.resize(range.above.size() * shape.kv_heads * 2 * shape.head_dim);
-    ranges.push_back(std::move(range));
-  }
+  for (const RowRange rows : split_by_pairs(tree, std::clamp<int64_t>(count, 1, most)))
+    ranges.push_back({rows, path_above(tree, rows.begin), nullptr});
   return ranges;
+}
+
+int64_t above_floats(const Range& range, const AttentionShape& shape) {
+  return static_cast<int64_t>(range.above.size()) * shape.kv_heads * 2 * shape.head_dim;
 }
 
 }  // namespace
 
 void CpuBackend::do_attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse,
                                             Tensor q, Tensor k, Tensor v, const TreeLayout& tree,
-                                            const AttentionShape& shape) {
-  if (q.rows == 0) return;
-  const TreeBackward op{dq, dk, dv, dout, o, lse, q, k, v, tree, shape, k_};
+                                            const AttentionShape& shape, bool accumulate) {
+  const TreeBackward op{dq, dk, dv, dout, o, lse, q, k, v, tree, shape, k_, accumulate};
   std::vector<Range> ranges = fixed_ranges(tree, shape);
-  const int64_t tasks = static_cast<int64_t>(ranges.size()) * shape.kv_heads;
-  const int64_t floats = round_up(op.scratch_floats(), 16);
-  float* slices = scratch(scratch_slices(pool_, tasks) * floats);
-  parallel_with_scratch(pool_, tasks, slices, floats, [&](int64_t task, float* task_scratch) {
-    op.run(ranges[task / shape.kv_heads], task % shape.kv_heads, task_scratch);
-  });
-  pool_.parallel_for(shape.kv_heads, [&](int64_t kv_head) {
-    for (const Range& range : ranges) op.add_above(range, kv_head);
-  });
+  if (!accumulate) pool_.parallel_for(shape.kv_heads, [&](int64_t kv_head) { op.zero_context(kv_head); });
+
+  // In waves that keep the threads busy: only their parts for the rows above are held at once. The sums go by
+  // ascending range whatever the waves are.
+  const auto count = static_cast<int64_t>(ranges.size());
+  const int64_t wave = std::min(count, (2 * pool_.threads() - 1) / shape.kv_heads + 1);
+  const int64_t floats = round_up(op.scratch_floats(), 16), slices = scratch_slices(pool_, wave * shape.kv_heads);
+  int64_t most_above = 0;
+  for (const Range& range : ranges) most_above = std::max(most_above, above_floats(range, shape));
+  float* task_slices = scratch(slices * floats + wave * most_above);
+  for (int64_t first = 0; first < count; first += wave) {
+    const std::span<Range> running = std::span(ranges).subspan(first, std::min(wave, count - first));
+    for (size_t i = 0; i < running.size(); ++i)
+      running[i].above_gradients = task_slices + slices * floats + static_cast<int64_t>(i) * most_above;
+    const int64_t tasks = static_cast<int64_t>(running.size()) * shape.kv_heads;
+    parallel_with_scratch(pool_, tasks, task_slices, floats, [&](int64_t task, float* task_scratch) {
+      op.run(running[task / shape.kv_heads], task % shape.kv_heads, task_scratch);
+    });
+    pool_.parallel_for(shape.kv_heads, [&](int64_t kv_head) {
+      for (const Range& range : running) op.add_above(range, kv_head);
+    });
+  }
 }
 
 }  // namespace ajet::cpu

@@ -74,7 +74,8 @@ class CpuBackend final : public Backend {
                          const AttentionShape& shape) override;
   // attention_tree_backward.cpp
   void do_attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q,
-                                  Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape) override;
+                                  Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape,
+                                  bool accumulate) override;
   // attention_paged.cpp
   void do_kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout) override;
   void do_kv_copy_block(const KvCache& cache, int32_t to, int32_t from, int64_t tokens) override;

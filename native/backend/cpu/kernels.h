@@ -35,7 +35,7 @@ struct GemmBlock {
   float* packed_a;    // gemm: gemm_packed_floats(rows, depth) floats of scratch
 };
 
-constexpr int64_t gemm_packed_floats(int64_t rows, int64_t depth) { return rows * ((depth + 15) / 16 * 16); }
+static constexpr int64_t gemm_packed_floats(int64_t rows, int64_t depth) { return rows * ((depth + 15) / 16 * 16); }
 
 struct Kernels {
   const char* isa;

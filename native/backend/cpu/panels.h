@@ -9,10 +9,10 @@ namespace ajet::cpu {
 
 constexpr int64_t panel_rows = 16;
 
-constexpr int64_t panel_count(int64_t rows) { return (rows + panel_rows - 1) / panel_rows; }
-constexpr int64_t panel_elements(int64_t rows, int64_t cols) { return panel_count(rows) * panel_rows * cols; }
+static constexpr int64_t panel_count(int64_t rows) { return (rows + panel_rows - 1) / panel_rows; }
+static constexpr int64_t panel_elements(int64_t rows, int64_t cols) { return panel_count(rows) * panel_rows * cols; }
 // Offset of element (n, 0); element (n, k) lies k * panel_rows further on.
-constexpr int64_t panel_row_offset(int64_t n, int64_t cols) {
+static constexpr int64_t panel_row_offset(int64_t n, int64_t cols) {
   return (n / panel_rows) * panel_rows * cols + n % panel_rows;
 }
 

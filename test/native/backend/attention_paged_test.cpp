@@ -22,9 +22,9 @@ struct TreeRows {
   int64_t kv_cols() const { return shape.kv_heads * shape.head_dim; }
 
   Floats tree_outputs(const std::shared_ptr<Backend>& backend) const {
-    const DeviceMatrix device_q(*backend, tree.rows(), cols(), q), device_k(*backend, tree.rows(), kv_cols(), k),
-        device_v(*backend, tree.rows(), kv_cols(), v), o(*backend, tree.rows(), cols()),
-        lse(*backend, tree.rows(), shape.heads);
+    const ComputeMatrix device_q(*backend, tree.rows(), cols(), q), device_k(*backend, tree.rows(), kv_cols(), k),
+        device_v(*backend, tree.rows(), kv_cols(), v), o(*backend, tree.rows(), cols());
+    const DeviceMatrix lse(*backend, tree.rows(), shape.heads);
     backend->attention_tree(o, lse, device_q, device_k, device_v, tree.layout(), shape);
     return o.values();
   }
@@ -52,9 +52,9 @@ class PagedRun {
     const size_t bytes = backend->kv_cache_bytes(blocks, layers, rows.shape.kv_heads, rows.shape.head_dim);
     buffer_ = backend->allocate(bytes);
     // Blocks in use again hold what their last sequence left, whatever that was.
-    const Floats stale(bytes / sizeof(float), std::nanf(""));
+    const std::vector<uint8_t> stale(bytes, 0xFF);  // NaN in every type
     backend->upload(buffer_.data(), stale.data(), bytes);
-    cache_ = {buffer_.data(), DType::f32, blocks, layers, rows.shape.kv_heads, rows.shape.head_dim};
+    cache_ = {buffer_.data(), backend->compute_dtype(), blocks, layers, rows.shape.kv_heads, rows.shape.head_dim};
   }
 
   int32_t take_block() { return (7 * next_block_++ + 3) % static_cast<int32_t>(cache_.blocks); }  // scattered
@@ -86,7 +86,7 @@ class PagedRun {
  private:
   void attend(const PagedLayout& layout, const std::vector<int32_t>& tree_rows) {
     const int64_t count = static_cast<int64_t>(tree_rows.size()), cols = rows_.cols();
-    const DeviceMatrix q = take(rows_.q, cols, tree_rows), k = take(rows_.k, rows_.kv_cols(), tree_rows),
+    const ComputeMatrix q = take(rows_.q, cols, tree_rows), k = take(rows_.k, rows_.kv_cols(), tree_rows),
                        v = take(rows_.v, rows_.kv_cols(), tree_rows), o(*backend_, count, cols);
     backend_->kv_write(cache_, 0, q.tensor().slice_cols(0, rows_.kv_cols()), k, layout);
     backend_->kv_write(cache_, 1, k, v, layout);
@@ -100,7 +100,7 @@ class PagedRun {
       seen_[tree_rows[i]] = true;
     }
   }
-  DeviceMatrix take(const Floats& values, int64_t cols, const std::vector<int32_t>& tree_rows) const {
+  ComputeMatrix take(const Floats& values, int64_t cols, const std::vector<int32_t>& tree_rows) const {
     Floats taken;
     for (const int32_t row : tree_rows)
       taken.insert(taken.end(), values.begin() + row * cols, values.begin() + (row + 1) * cols);
@@ -173,14 +173,14 @@ TEST("attention_paged has the bits of attention_tree, however the prompt is cut"
 }
 
 TEST("attention_paged has the bits of attention_tree for every group of heads") {
-  const auto backend = make_cpu_backend(2);
+  const auto backend = backends().front();
   for (const int64_t group : {1, 3, 6, 7, 16}) {
     const TreeRows rows = example(static_cast<uint64_t>(group), 32, group, 1);
     CHECK(same_bits(paged_outputs(backend, rows, Schedule::random_chunks, 9), rows.tree_outputs(backend)));
   }
 }
 
-TEST("attention_paged same bits for threads and instruction sets") {
+TEST("attention_paged same bits on equal backends") {
   const TreeRows rows = example(5, 40);
   check_same_bits_everywhere([&](const std::shared_ptr<Backend>& backend) {
     return paged_outputs(backend, rows, Schedule::random_chunks, 4);

@@ -17,12 +17,14 @@ namespace ajet::test {
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
 
-// One backend for every instruction set that this machine has.
-inline std::vector<std::shared_ptr<Backend>> backends() {
-  std::vector<std::shared_ptr<Backend>> all;
-  for (const std::string& isa : available_isas()) all.push_back(make_cpu_backend(2, isa));
-  return all;
-}
+// ---- the backends under test: each test binary links one definition (cpu_, emulated_ or cuda_backends.cpp) -----
+
+// Every test of an op runs on each of these.
+std::vector<std::shared_ptr<Backend>> backends();
+// The backends of one list give the same bits: the CPU with any number of threads, a card each time.
+std::vector<std::vector<std::shared_ptr<Backend>>> equal_backends();
+// Whether work is slow enough here that tests take their small sizes alone.
+bool is_slow(const Backend& backend);
 
 inline Floats random_floats(uint64_t seed, int64_t count, double scale = 1.0) {
   Floats values(count);
@@ -34,16 +36,12 @@ inline bool same_bits(const Floats& a, const Floats& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// The op's outputs are the same bits for 1, 2 and 3 threads on each instruction set, and on avx2 and avx512.
-// `run` returns all outputs, concatenated.
+// The op's outputs are the same bits on backends that promise it. `run` returns all outputs, concatenated.
 template <typename Run>
 void check_same_bits_everywhere(const Run& run) {
-  Floats avx2;
-  for (const std::string& isa : available_isas()) {
-    const Floats expected = run(make_cpu_backend(1, isa));
-    for (const int threads : {2, 3}) CHECK(same_bits(run(make_cpu_backend(threads, isa)), expected));
-    if (isa == "avx2") avx2 = expected;
-    if (isa == "avx512") CHECK(same_bits(expected, avx2));
+  for (const auto& equals : equal_backends()) {
+    const Floats expected = run(equals.front());
+    for (const auto& backend : equals) CHECK(same_bits(run(backend), expected));
   }
 }
 

@@ -1,20 +1,21 @@
-#include "check.h"
-#include "matrices.h"
+#include "backend_fixture.h"
 
-using namespace ajet;
-using namespace ajet::test;
+namespace ajet::test {
+namespace {
 
 TEST("embedding copies rows") {
-  const auto backend = make_cpu_backend(2);
-  const Matrix w = Matrix::random(37, 150, 1);
-  const DeviceWeight weight(*backend, w);
-  std::vector<int32_t> ids;
-  for (int32_t i = 0; i < 100; ++i) ids.push_back(i * 11 % 37);
-  const DeviceMatrix y(*backend, Matrix(100, 150), 5);
-  backend->embedding(y.tensor(), ids, weight.weight());
-  const Matrix result = y.read();
-  for (int64_t m = 0; m < 100; ++m) {
-    for (int64_t k = 0; k < 150; ++k) CHECK_EQ(result(m, k), w(ids[static_cast<size_t>(m)], k));
+  for (const auto& backend : backends()) {
+    const Matrix w = Matrix::random(37, 150, 1);
+    const DeviceWeight weight(*backend, w);
+    std::vector<int32_t> ids;
+    for (int32_t i = 0; i < 100; ++i) ids.push_back(i * 11 % 37);
+    const DeviceMatrix y(*backend, Matrix(100, 150), 5);
+    backend->embedding(y.tensor(), ids, weight.weight());
+    const Matrix result = y.read();
+    for (int64_t m = 0; m < 100; ++m) {
+      for (int64_t k = 0; k < 150; ++k)
+        CHECK_EQ(result(m, k), rounded(backend->compute_dtype(), w(ids[static_cast<size_t>(m)], k)));
+    }
   }
 }
 
@@ -26,25 +27,30 @@ TEST("embedding_dw sums repeated ids in ascending order") {
   for (int64_t m = 0; m < 200; ++m) {
     for (int64_t k = 0; k < 150; ++k) expected(ids[static_cast<size_t>(m)], k) += dy(m, k);
   }
-  for (int threads : {1, 2, 3}) {
-    const auto backend = make_cpu_backend(threads);
-    const DeviceWeight dw(*backend, start);
-    const DeviceMatrix gradient(*backend, dy, 2);
-    backend->embedding_dw(dw.weight(), ids, gradient.tensor());
-    CHECK(dw.read().values == expected.values);
+  for (const auto& equals : equal_backends()) {
+    for (const auto& backend : equals) {
+      const DeviceGradient dw(*backend, start);
+      const DeviceMatrix gradient(*backend, dy, 2);
+      backend->embedding_dw(dw.weight(), ids, gradient.tensor());
+      CHECK(dw.read().values == expected.values);
+    }
   }
 }
 
 TEST("embedding refuses ids out of range") {
-  const auto backend = make_cpu_backend(1);
+  const auto backend = backends().front();
   const DeviceWeight weight(*backend, Matrix(10, 4));
+  const DeviceGradient gradient(*backend, Matrix(10, 4));
   const DeviceMatrix y(*backend, Matrix(2, 4));
   for (int32_t id : {-1, 10}) {
     const std::vector<int32_t> ids = {0, id};
     CHECK_ERROR(backend->embedding(y.tensor(), ids, weight.weight()),
                 "[embedding] Expected ids in [0, 10) for `ids` but received " + std::to_string(id) + " at index 1");
-    CHECK_ERROR(backend->embedding_dw(weight.weight(), ids, y.tensor()), "[embedding_dw] Expected ids in [0, 10)");
+    CHECK_ERROR(backend->embedding_dw(gradient.weight(), ids, y.tensor()), "[embedding_dw] Expected ids in [0, 10)");
   }
   const std::vector<int32_t> three = {0, 1, 2};
   CHECK_ERROR(backend->embedding(y.tensor(), three, weight.weight()), "[embedding] Expected shape [3, 4] for `y`");
 }
+
+}  // namespace
+}  // namespace ajet::test

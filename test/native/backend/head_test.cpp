@@ -164,7 +164,7 @@ TEST("logits_backward matches the documented formula in float64") {
   }
 }
 
-TEST("head ops same bits for threads and instruction sets") {
+TEST("head ops same bits on equal backends") {
   check_same_bits_everywhere([](const std::shared_ptr<Backend>& backend) {
     const int64_t rows = 37, vocab = 1009;
     const DeviceMatrix logits(*backend, rows, vocab, random_floats(7, rows * vocab, 5));

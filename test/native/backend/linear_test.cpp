@@ -1,11 +1,8 @@
 #include <algorithm>
 
-#include "check.h"
-#include "matrices.h"
+#include "backend_fixture.h"
 
-using namespace ajet;
-using namespace ajet::test;
-
+namespace ajet::test {
 namespace {
 
 struct Shape {
@@ -64,14 +61,15 @@ std::vector<double> linear_dw_f64(const Operands& o, const Matrix& start) {
 }
 
 Matrix run_linear(Backend& backend, const Operands& o, bool with_bias, int64_t gap = 3) {
-  const DeviceMatrix x(backend, o.x, gap), y(backend, Matrix(o.x.rows, o.w.rows), gap), bias(backend, o.bias);
+  const ComputeMatrix x(backend, o.x, gap), y(backend, Matrix(o.x.rows, o.w.rows), gap);
+  const DeviceMatrix bias(backend, o.bias);
   const DeviceWeight w(backend, o.w);
   backend.linear(y.tensor(), x.tensor(), w.weight(), with_bias ? bias.tensor() : Tensor{});
   return y.read();
 }
 
 Matrix run_linear_dx(Backend& backend, const Operands& o, bool accumulate, int64_t gap = 3) {
-  const DeviceMatrix dy(backend, o.dy, gap), dx(backend, o.x, gap);
+  const ComputeMatrix dy(backend, o.dy, gap), dx(backend, o.x, gap);
   const DeviceWeight w(backend, o.w);
   backend.linear_dx(dx.tensor(), dy.tensor(), w.weight(), accumulate);
   return dx.read();
@@ -82,8 +80,9 @@ struct WeightGradient {
 };
 
 WeightGradient run_linear_dw(Backend& backend, const Operands& o, int64_t gap = 3) {
-  const DeviceMatrix dy(backend, o.dy, gap), x(backend, o.x, gap), dbias(backend, o.bias);
-  const DeviceWeight dw(backend, o.w);
+  const ComputeMatrix dy(backend, o.dy, gap), x(backend, o.x, gap);
+  const DeviceMatrix dbias(backend, o.bias);
+  const DeviceGradient dw(backend, o.w);
   backend.linear_dw(dw.weight(), dbias.tensor(), dy.tensor(), x.tensor());
   double norm1 = 0;
   const Matrix result = dw.read();
@@ -93,15 +92,13 @@ WeightGradient run_linear_dw(Backend& backend, const Operands& o, int64_t gap = 
   return {result, dbias.read()};
 }
 
-}  // namespace
-
 TEST("linear matches float64") {
-  for (const std::string& isa : available_isas()) {
-    const auto backend = make_cpu_backend(2, isa);
+  for (const auto& backend : backends()) {
     for (const Shape& shape : shapes) {
       const Operands o(shape);
       for (bool with_bias : {false, true}) {
-        CHECK_LE(relative_error(run_linear(*backend, o, with_bias).values, linear_f64(o, with_bias)), 1e-5);
+        CHECK_LE(relative_error(run_linear(*backend, o, with_bias).values, linear_f64(o, with_bias)),
+                 tolerance(*backend, 1e-5));
       }
     }
   }
@@ -109,43 +106,41 @@ TEST("linear matches float64") {
 
 TEST("linear matches float64 over 5000 inputs") {
   const Operands o({3, 5000, 24});
-  for (const std::string& isa : available_isas()) {
-    CHECK_LE(relative_error(run_linear(*make_cpu_backend(1, isa), o, true).values, linear_f64(o, true)), 1e-5);
+  for (const auto& backend : backends()) {
+    CHECK_LE(relative_error(run_linear(*backend, o, true).values, linear_f64(o, true)), tolerance(*backend, 1e-5));
   }
 }
 
 TEST("linear_dx matches float64") {
-  for (const std::string& isa : available_isas()) {
-    const auto backend = make_cpu_backend(2, isa);
+  for (const auto& backend : backends()) {
     for (const Shape& shape : shapes) {
       const Operands o(shape);
       for (bool accumulate : {false, true}) {
         const Matrix start = accumulate ? o.x : Matrix(o.x.rows, o.x.cols);
-        CHECK_LE(relative_error(run_linear_dx(*backend, o, accumulate).values, linear_dx_f64(o, start)), 1e-5);
+        CHECK_LE(relative_error(run_linear_dx(*backend, o, accumulate).values, linear_dx_f64(o, start)),
+                 tolerance(*backend, 1e-5));
       }
     }
   }
 }
 
 TEST("linear_dw matches float64") {
-  for (const std::string& isa : available_isas()) {
-    const auto backend = make_cpu_backend(2, isa);
+  for (const auto& backend : backends()) {
     for (const Shape& shape : shapes) {
       const Operands o(shape);
       const WeightGradient gradient = run_linear_dw(*backend, o);
-      CHECK_LE(relative_error(gradient.dw.values, linear_dw_f64(o, o.w)), 1e-5);
+      CHECK_LE(relative_error(gradient.dw.values, linear_dw_f64(o, o.w)), tolerance(*backend, 1e-5));
       std::vector<double> dbias(o.bias.values.begin(), o.bias.values.end());
       for (int64_t m = 0; m < o.dy.rows; ++m) {
         for (int64_t n = 0; n < o.dy.cols; ++n) dbias[static_cast<size_t>(n)] += static_cast<double>(o.dy(m, n));
       }
-      CHECK_LE(relative_error(gradient.dbias.values, dbias), 1e-5);
+      CHECK_LE(relative_error(gradient.dbias.values, dbias), tolerance(*backend, 1e-5));
     }
   }
 }
 
 // Differences of the loss Σ dy·y against dw, dbias and dx.
 TEST("linear gradients match finite differences") {
-  const auto backend = make_cpu_backend(2);
   const Operands o({9, 21, 19});
   const auto loss = [&](const Operands& at) {
     double sum = 0;
@@ -163,19 +158,21 @@ TEST("linear gradients match finite differences") {
       CHECK_LE(std::abs(actual - slope), 1e-4 * std::max(1.0, std::abs(slope)));
     }
   };
-  const WeightGradient gradient = run_linear_dw(*backend, o);
-  check(&Operands::w, gradient.dw, o.w);
-  check(&Operands::bias, gradient.dbias, o.bias);
-  check(&Operands::x, run_linear_dx(*backend, o, false), Matrix(o.x.rows, o.x.cols));
+  for (const auto& backend : backends()) {
+    if (backend->compute_dtype() != DType::f32) continue;  // too coarse for differences
+    const WeightGradient gradient = run_linear_dw(*backend, o);
+    check(&Operands::w, gradient.dw, o.w);
+    check(&Operands::bias, gradient.dbias, o.bias);
+    check(&Operands::x, run_linear_dx(*backend, o, false), Matrix(o.x.rows, o.x.cols));
+  }
 }
 
-// A row's result is the same for any number of rows beside it, and for any number of threads.
-TEST("linear rows do not depend on the batch or the threads") {
-  for (const std::string& isa : available_isas()) {
-    const Operands all({300, 700, 150});
-    const Matrix expected = run_linear(*make_cpu_backend(1, isa), all, true);
-    for (int threads : {1, 2, 3}) {
-      const auto backend = make_cpu_backend(threads, isa);
+// A row's result is the same for any number of rows beside it, and on equal backends.
+TEST("linear rows do not depend on the batch") {
+  const Operands all({300, 700, 150});
+  for (const auto& equals : equal_backends()) {
+    const Matrix expected = run_linear(*equals.front(), all, true);
+    for (const auto& backend : equals) {
       for (int64_t m : {1, 2, 3, 4, 5, 8, 13, 14, 15, 28, 64, 113, 300}) {
         Operands part({m, 700, 150});
         part.w = all.w;
@@ -189,40 +186,42 @@ TEST("linear rows do not depend on the batch or the threads") {
   }
 }
 
-TEST("linear gradients do not depend on the threads") {
-  for (const std::string& isa : available_isas()) {
-    for (const Shape& shape : {Shape{520, 130, 600}, Shape{20, 600, 700}, Shape{3, 90, 1100}}) {
-      const Operands o(shape);
-      const auto one = make_cpu_backend(1, isa);
-      const Matrix dx = run_linear_dx(*one, o, true);
-      const WeightGradient gradient = run_linear_dw(*one, o);
-      for (int threads : {2, 3}) {
-        const auto backend = make_cpu_backend(threads, isa);
-        CHECK(run_linear_dx(*backend, o, true).values == dx.values);
-        const WeightGradient other = run_linear_dw(*backend, o);
-        CHECK(other.dw.values == gradient.dw.values);
-        CHECK(other.dbias.values == gradient.dbias.values);
-      }
-    }
+TEST("linear same bits on equal backends") {
+  std::vector<Shape> all = shapes;
+  if (!is_slow(*backends().front()))
+    all.insert(all.end(), {Shape{520, 130, 600}, Shape{20, 600, 700}, Shape{3, 90, 1100}});
+  for (const Shape& shape : all) {
+    const Operands o(shape);
+    check_same_bits_everywhere([&](const std::shared_ptr<Backend>& backend) {
+      Floats results = run_linear(*backend, o, true).values;
+      append(results, run_linear_dx(*backend, o, true).values);
+      const WeightGradient gradient = run_linear_dw(*backend, o);
+      append(results, gradient.dw.values);
+      append(results, gradient.dbias.values);
+      return results;
+    });
   }
 }
 
-TEST("linear is bit equal on avx2 and avx512") {
-  const std::vector<std::string> isas = available_isas();
-  if (std::find(isas.begin(), isas.end(), "avx512") == isas.end()) return;
-  const auto avx2 = make_cpu_backend(2, "avx2"), avx512 = make_cpu_backend(2, "avx512");
-  for (const Shape& shape : shapes) {
-    const Operands o(shape);
-    CHECK(run_linear(*avx2, o, true).values == run_linear(*avx512, o, true).values);
-    CHECK(run_linear_dx(*avx2, o, true).values == run_linear_dx(*avx512, o, true).values);
-    const WeightGradient a = run_linear_dw(*avx2, o), b = run_linear_dw(*avx512, o);
-    CHECK(a.dw.values == b.dw.values);
-    CHECK(a.dbias.values == b.dbias.values);
+// The residual stream and the logits are f32, their gradients too.
+TEST("linear takes and gives float32 beside the compute type") {
+  for (const auto& backend : backends()) {
+    const Operands o({29, 130, 70});
+    const ComputeMatrix x(*backend, o.x);
+    const DeviceMatrix y(*backend, Matrix(29, 70)), dy(*backend, o.dy), dx(*backend, Matrix(29, 130));
+    const DeviceWeight w(*backend, o.w);
+    const DeviceGradient dw(*backend, Matrix(70, 130));
+    backend->linear(y, x, w.weight());
+    backend->linear_dx(dx, dy, w.weight(), false);
+    backend->linear_dw(dw.weight(), {}, dy, x);
+    CHECK_LE(relative_error(y.values(), linear_f64(o, false)), tolerance(*backend, 1e-5));
+    CHECK_LE(relative_error(dx.values(), linear_dx_f64(o, Matrix(29, 130))), tolerance(*backend, 1e-5));
+    CHECK_LE(relative_error(dw.read().values, linear_dw_f64(o, Matrix(70, 130))), tolerance(*backend, 1e-5));
   }
 }
 
 TEST("linear names what does not fit") {
-  const auto backend = make_cpu_backend(1);
+  const auto backend = backends().back();  // one that computes in f32
   const DeviceMatrix x(*backend, Matrix(4, 8)), y(*backend, Matrix(4, 5)), narrow(*backend, Matrix(4, 4));
   const DeviceMatrix bias(*backend, Matrix(1, 4));
   const DeviceWeight w(*backend, Matrix(5, 8));
@@ -242,3 +241,6 @@ TEST("linear names what does not fit") {
               "[linear_dx] Expected shape [4, 8] for `dx` but received [4, 5]");
   CHECK_ERROR(backend->linear_dw(w.weight(), {}, x.tensor(), x.tensor()), "[linear_dw] Expected shape [8, 8] for `dw`");
 }
+
+}  // namespace
+}  // namespace ajet::test

@@ -15,8 +15,9 @@ struct RandomTree {
   std::vector<int32_t> positions;
   std::vector<int32_t> parent_row;  // row before on the path, -1 at a root
   int64_t max_position = 0;
+  int64_t context_tokens = 0;
 
-  TreeLayout layout() const { return {nodes, positions, max_position}; }
+  TreeLayout layout() const { return {nodes, positions, max_position, context_tokens}; }
   int64_t rows() const { return static_cast<int64_t>(positions.size()); }
 
   // Adds a node below `parent` (-1: a root). Call in depth-first pre-order.
@@ -31,6 +32,21 @@ struct RandomTree {
     nodes.push_back({first, tokens, parent, position});
     max_position = std::max<int64_t>(max_position, position + tokens);
     return static_cast<int32_t>(nodes.size()) - 1;
+  }
+
+  // The rows [0, end), those before `begin` as context.
+  RandomTree segment(int64_t begin, int64_t end) const {
+    RandomTree out;
+    std::vector<int32_t> last_piece(nodes.size());  // of each node, among the new nodes
+    for (size_t n = 0; n < nodes.size() && nodes[n].first_token < end; ++n) {
+      const int64_t first = nodes[n].first_token, stop = std::min<int64_t>(first + nodes[n].tokens, end);
+      const int64_t border = begin > first && begin < stop ? begin : first;
+      int32_t parent = nodes[n].parent < 0 ? -1 : last_piece[static_cast<size_t>(nodes[n].parent)];
+      if (border > first) parent = out.add(parent, static_cast<int32_t>(border - first));
+      last_piece[n] = out.add(parent, static_cast<int32_t>(stop - border));
+    }
+    out.context_tokens = begin;
+    return out;
   }
 
   // Rows from the root to `row`.

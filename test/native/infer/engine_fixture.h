@@ -68,6 +68,7 @@ struct Outcome {
   std::vector<std::vector<int32_t>> top_tokens;
   std::vector<std::vector<float>> top_logprobs;
   FinishReason finish = FinishReason::none;
+  int32_t cached_tokens = 0;
 };
 
 // By request and choice.
@@ -81,6 +82,7 @@ inline void collect(Outcomes& outcomes, const std::vector<TokenEvent>& events) {
     CHECK(event.token >= 0 || event.finish == FinishReason::cancelled);
     outcome.finish = event.finish;
     if (event.token < 0) continue;
+    outcome.cached_tokens = event.cached_tokens;
     outcome.tokens.push_back(event.token);
     outcome.logprobs.push_back(event.logprob);
     outcome.versions.push_back(event.version);

@@ -154,6 +154,58 @@ TEST("engine: what others get does not change when a request is cancelled") {
   }
 }
 
+TEST("engine: one choice can be cancelled; the others end as if it had gone on") {
+  const auto model = tiny_model();
+  Request request = make_request(1, random_tokens(1, 40), 30, 3);
+  request.choices = 4;
+  Engine whole(model, small_cache());
+  const Outcomes expected = run(whole, {request});
+
+  EngineConfig config = small_cache();
+  config.max_sequences = 2;  // two choices wait
+  Engine engine(model, config);
+  Outcomes outcomes;
+  engine.submit(request);
+  while (outcomes[{1, 0}].tokens.size() < 5) step(engine, outcomes);
+  engine.cancel(1, 0);  // decoding
+  engine.cancel(1, 0);
+  engine.cancel(1, 3);  // waiting
+  engine.cancel(1, 7);
+  engine.cancel(99, 0);
+  while (engine.has_work()) step(engine, outcomes);
+  CHECK_EQ(outcomes.size(), size_t{4});
+  CHECK_EQ(outcomes.at({1, 0}).tokens.size(), size_t{5});
+  CHECK_EQ(outcomes.at({1, 3}).tokens.size(), size_t{0});
+  for (const int32_t choice : {0, 3}) CHECK(outcomes.at({1, choice}).finish == FinishReason::cancelled);
+  for (const int32_t choice : {1, 2}) check_same(outcomes.at({1, choice}), expected.at({1, choice}));
+  CHECK_EQ(engine.stats().generated_tokens, uint64_t{5 + 30 + 30});
+  check_all_blocks_return(engine);
+}
+
+TEST("engine: each choice tells how much of its prompt was cached when it first ran") {
+  const auto model = tiny_model();
+  Engine engine(model, small_cache());
+  const auto prompt = random_tokens(1, 40);
+  const Outcome first = run_one(engine, make_request(1, prompt, 5));
+  CHECK_EQ(first.cached_tokens, 0);
+  const uint64_t hits = engine.stats().prefix_hit_tokens;
+  const auto second_turn = joined(joined(prompt, first.tokens), random_tokens(2, 7));
+  const Outcome second = run_one(engine, make_request(2, second_turn, 5));
+  CHECK_EQ(second.cached_tokens, 44);  // the last token of a choice is never computed
+  CHECK_EQ(engine.stats().prefix_hit_tokens - hits, uint64_t{44});
+  CHECK_EQ(run_one(engine, make_request(3, prompt, 5)).cached_tokens, 39);  // the last row's logits are due
+  engine.reset_prefix_cache();
+  CHECK_EQ(run_one(engine, make_request(4, prompt, 5)).cached_tokens, 0);
+
+  Engine crowded(model, small_cache(10));  // two do not fit
+  Request request = make_request(1, random_tokens(2, 20), 100);
+  request.choices = 2;
+  const Outcomes outcomes = run(crowded, {request});
+  CHECK(crowded.stats().preemptions > 0);
+  CHECK_EQ(outcomes.at({1, 0}).cached_tokens, 0);
+  CHECK(outcomes.at({1, 1}).cached_tokens < 20);  // not what it found of itself after a preemption
+}
+
 TEST("engine: new weights drop the cached KV, and requests in flight go on under them") {
   const auto model = tiny_model(2, "qwen3", 1);
   const auto before = model->frozen_copy();

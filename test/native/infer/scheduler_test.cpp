@@ -178,7 +178,7 @@ TEST("scheduler: random requests, cancels and resets with few blocks") {
       if (random(20) == 0 && simulation.next > 0) {
         std::vector<int32_t> choices;
         const auto target = static_cast<uint64_t>(random(static_cast<uint32_t>(simulation.next)));
-        simulation.scheduler.cancel(target, choices);
+        simulation.scheduler.cancel(target, std::nullopt, choices);
         if (!choices.empty()) cancelled.insert(target);
       }
       if (random(60) == 0) simulation.scheduler.clear_prefixes();

@@ -1,0 +1,69 @@
+#include "backend/cuda/cuda_backend.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "backend/cuda/probe.h"
+
+namespace ajet::cuda {
+namespace {
+
+// Members are made after this: they belong to the card that is current on their thread.
+CudaDevice select_device(int device) {
+  make_current(device);
+  return describe_device(device);
+}
+
+bool wants_synchronous_launches() {
+  const char* value = std::getenv("AJET_CUDA_SYNCHRONOUS");
+  return value != nullptr && std::strcmp(value, "1") == 0;
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(const CudaOptions& options)
+    : options_(options),
+      device_(select_device(options.device)),
+      stream_(options.device, wants_synchronous_launches()),
+      arena_(options.device, options.memory_limit_bytes),
+      transfers_(stream_),
+      arguments_(stream_, arena_) {}
+
+CudaBackend::~CudaBackend() {
+  stream_.drain();
+  if (rope_table_ != nullptr) arena_.free(rope_table_, rope_table_bytes_);
+}
+
+std::string CudaBackend::name() const { return "cuda:" + std::to_string(options_.device); }
+
+std::string CudaBackend::description() const {
+  return name() + ", " + device_.name + ", " + std::to_string(device_.memory_bytes >> 30) + " GiB, " +
+         (compute_dtype() == DType::bf16 ? "bfloat16" : "float32");
+}
+
+void CudaBackend::upload(void* device, const void* host, size_t bytes) { transfers_.upload(device, host, bytes); }
+
+void CudaBackend::download(void* host, const void* device, size_t bytes) { transfers_.download(host, device, bytes); }
+
+void CudaBackend::copy(void* device_to, const void* device_from, size_t bytes) {
+  if (bytes == 0) return;
+  AJET_CUDA(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDeviceToDevice, stream_.handle()));
+}
+
+void CudaBackend::zero(void* device, size_t bytes) {
+  if (bytes > 0) AJET_CUDA(cudaMemsetAsync(device, 0, bytes, stream_.handle()));
+}
+
+void* CudaBackend::do_allocate(size_t bytes) {
+  void* data = arena_.allocate(bytes);
+  zero(data, bytes);
+  return data;
+}
+
+void CudaBackend::do_free(void* data, size_t bytes) noexcept { arena_.free(data, bytes); }
+
+std::shared_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
+  return std::make_shared<CudaBackend>(options);
+}
+
+}  // namespace ajet::cuda

@@ -1,0 +1,166 @@
+// One NVIDIA card: bf16 weights and activations, fp32 accumulation, residual stream, statistics and master weights; or
+// everything in fp32 (CudaOptions::compute_dtype). Each op family has its own .cu, forward beside backward.
+//
+// Weights are row-major: w[rows, cols] has rows of weight_stride(cols) elements, zeros behind cols.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cuda/argument_ring.h"
+#include "backend/cuda/attention_plan.h"
+#include "backend/cuda/device_arena.h"
+#include "backend/cuda/library.h"
+#include "backend/cuda/products.h"
+#include "backend/cuda/stream.h"
+#include "backend/cuda/transfers.h"
+
+namespace ajet::cuda {
+
+// Rows of weights begin at multiples of 32 bytes (bf16) and end behind the last step of 16 of a product over cols.
+constexpr int64_t weight_stride(int64_t cols) { return (cols + 15) / 16 * 16; }
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(const CudaOptions& options);
+  ~CudaBackend() override;
+
+  // cuda_backend.cpp
+  std::string name() const override;
+  std::string description() const override;
+  DType compute_dtype() const override { return options_.compute_dtype; }
+  MemoryUse memory() const override { return arena_.use(); }
+  void synchronize() override { stream_.synchronize(); }
+  void upload(void* device, const void* host, size_t bytes) override;
+  void download(void* host, const void* device, size_t bytes) override;
+  void copy(void* device_to, const void* device_from, size_t bytes) override;
+  void zero(void* device, size_t bytes) override;
+
+  // weights.cu
+  int64_t weight_elements(int64_t rows, int64_t cols) const override { return rows * weight_stride(cols); }
+  void write_weight_rows(const Weight& w, int64_t first_row, int64_t count, const float* host) override;
+  void read_weight_rows(float* host, const Weight& w, int64_t first_row, int64_t count) override;
+
+  // attention_paged.cu
+  size_t kv_cache_bytes(int64_t blocks, int64_t layers, int64_t kv_heads, int64_t head_dim) const override;
+
+  // optimizer.cu
+  double sum_squares(const float* x, int64_t elements) override;
+  void adamw(float* w, float* m, float* v, const float* gradient, int64_t elements, const AdamwArgs& args) override;
+  void axpy(float* y, float a, const float* x, int64_t elements) override;
+
+ protected:
+  void* do_allocate(size_t bytes) override;
+  void do_free(void* data, size_t bytes) noexcept override;
+
+ private:
+  // linear.cu
+  void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) override;
+  // linear_gradients.cu
+  void do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) override;
+  void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) override;
+  // embedding.cu
+  void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) override;
+  void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) override;
+  // norms.cu, norms_backward.cu
+  void do_rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) override;
+  void do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width, float eps,
+                           bool accumulate) override;
+  // rope.cu
+  void do_rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies,
+               int64_t head_dim, bool inverse) override;
+  void extend_rope_table(std::span<const float> inverse_frequencies, int64_t positions);
+  // swiglu.cu
+  void do_swiglu(Tensor y, Tensor gate, Tensor up) override;
+  void do_swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up) override;
+  // rows.cu
+  void do_add(Tensor y, Tensor x) override;
+  void do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) override;
+  void do_scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows) override;
+  // y[rows[i],:] += x[i,:], a row's terms in ascending i
+  void add_rows(Tensor y, Tensor x, std::span<const int32_t> rows);
+  // attention_tree.cu
+  void do_attention_tree(Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v, const TreeLayout& tree,
+                         const AttentionShape& shape) override;
+  const TreePlan& tree_plan(const TreeLayout& tree, const AttentionShape& shape, int64_t queries);
+  // attention_tree_backward.cu
+  void do_attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q,
+                                  Tensor k, Tensor v, const TreeLayout& tree, const AttentionShape& shape,
+                                  bool accumulate) override;
+  // attention_paged.cu
+  void do_kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout) override;
+  void do_kv_copy_block(const KvCache& cache, int32_t to, int32_t from, int64_t tokens) override;
+  void do_attention_paged(Tensor o, Tensor q, const KvCache& cache, int64_t layer, const PagedLayout& layout,
+                          const AttentionShape& shape) override;
+  // head.cu
+  void do_log_sum_exp(std::span<float> lse, std::span<float> entropy, Tensor logits,
+                      std::span<const float> inverse_temperature) override;
+  void do_gather_logprobs(std::span<float> out, Tensor logits, std::span<const float> inverse_temperature,
+                          std::span<const float> lse, std::span<const int32_t> row,
+                          std::span<const int32_t> token) override;
+  void do_logits_backward(Tensor logits, std::span<const float> inverse_temperature, std::span<const float> lse,
+                          std::span<const float> entropy, std::span<const float> dentropy,
+                          std::span<const int32_t> row, std::span<const int32_t> token,
+                          std::span<const float> dlogprob) override;
+  // sample.cu
+  void do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
+                 std::span<const SampleRow> rows) override;
+  void do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
+                       float inverse_temperature) override;
+
+  // Device memory for one op, its contents undefined. It may be freed as soon as the op's kernels are queued.
+  class Scratch {
+   public:
+    Scratch(DeviceArena& arena, size_t bytes) : arena_(arena), data_(arena.allocate(bytes)), bytes_(bytes) {}
+    ~Scratch() { arena_.free(data_, bytes_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    template <typename T>
+    T* as() const {
+      return static_cast<T*>(data_);
+    }
+
+   private:
+    DeviceArena& arena_;
+    void* data_;
+    size_t bytes_;
+  };
+  Scratch scratch(size_t bytes) { return Scratch(arena_, bytes); }
+
+  // operands.cu: a tensor as the products read it; copied where it is f32 or not aligned.
+  class PackedOperand {
+   public:
+    PackedOperand(CudaBackend& backend, const Tensor& x);
+    Operand operand(int64_t outer) const { return {data_, stride_, outer}; }
+
+   private:
+    const bf16* data_;
+    int64_t stride_;
+    std::optional<Scratch> copy_;
+  };
+
+  CudaOptions options_;
+  CudaDevice device_;
+  Stream stream_;
+  DeviceArena arena_;
+  Transfers transfers_;
+  ArgumentRing arguments_;
+  TreePlan tree_plan_{arena_, transfers_};
+  PagedPlan paged_plan_;
+
+  std::optional<Scratch> split_arrivals_;  // see products.h
+
+  // cos and sin of position * frequency, as float2[positions, half]; see rope.cu.
+  std::vector<float> rope_frequencies_;
+  int64_t rope_positions_ = 0;
+  float* rope_table_ = nullptr;
+  size_t rope_table_bytes_ = 0;
+};
+
+// Throws device where the card cannot be used.
+std::shared_ptr<Backend> make_cuda_backend(const CudaOptions& options);
+
+}  // namespace ajet::cuda

@@ -1,0 +1,53 @@
+// Device memory in segments that are kept and handed out again: one stream orders all work, so what is freed may be
+// reused at once. Best fit, neighbours merge, addresses are multiples of 256.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "backend/backend.h"
+
+namespace ajet::cuda {
+
+class DeviceArena {
+ public:
+  // limit_bytes 0: as much as the card gives.
+  DeviceArena(int device, size_t limit_bytes);
+  ~DeviceArena();
+  DeviceArena(const DeviceArena&) = delete;
+  DeviceArena& operator=(const DeviceArena&) = delete;
+
+  // Contents undefined. Throws out_of_memory with the size asked for.
+  void* allocate(size_t bytes);
+  void free(void* data, size_t bytes) noexcept;
+  // Gives segments that nobody uses back to the card.
+  void release_unused() noexcept;
+
+  MemoryUse use() const { return {active_bytes_, peak_bytes_, limit_bytes_}; }
+  size_t reserved_bytes() const { return reserved_bytes_; }  // what the card has given
+
+ private:
+  struct Block {
+    size_t bytes;
+    char* segment;  // where the segment that it lies in begins
+    bool free;
+  };
+  using Blocks = std::map<char*, Block>;
+
+  Blocks::iterator find_free(size_t bytes);
+  Blocks::iterator add_segment(size_t bytes);
+  void insert_free(Blocks::iterator block);
+  void remove_free(Blocks::iterator block);
+  [[noreturn]] void fail_allocation(size_t bytes) const;
+
+  Blocks blocks_;                             // by address
+  std::set<std::pair<size_t, char*>> free_;   // by size
+  int device_;
+  size_t limit_bytes_;
+  size_t active_bytes_ = 0, peak_bytes_ = 0, reserved_bytes_ = 0;
+};
+
+}  // namespace ajet::cuda

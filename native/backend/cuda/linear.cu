@@ -1,0 +1,135 @@
+// y = x · wᵀ (+ bias), one order over k for every number of rows: see products.h.
+//
+// Tiles by the number of tokens, with what a block of an H100 (132 multiprocessors, 227 KiB of shared memory and 64 Ki
+// registers each) has:
+//   tokens  weights x tokens  warps  ring              blocks an SM (by shared memory)
+//   <= 8        32 x 8          2    8 x  5 KiB =  40   5: 140 KiB of weights on their way
+//   <= 32       32 x 32         2    6 x  8 KiB =  48   4
+//   <= 256      64 x 64         4    4 x 16 KiB =  64   3, of at most 168 registers a thread
+//   more       128 x 128        8    3 x 32 KiB =  96   1: 64 sums and 64 totals a thread, of 255 registers
+//   more       128 x 256        8    4 x 48 KiB = 192   1: 128 sums a thread, of 255 registers
+// A warp of the last reads 64 x 16 of both operands (4 KiB) for 32 mma: about 32 cycles of shared memory for 51 of the
+// tensor cores.
+#include <algorithm>
+
+#include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/device/product.cuh"
+#include "backend/cuda/device/rows.cuh"
+#include "base/error.h"
+
+namespace ajet::cuda {
+namespace {
+
+using Tile8 = ProductTile<32, 8, 2, 1, 8, 5>;
+using Tile32 = ProductTile<32, 32, 2, 1, 6, 4>;
+using Tile64 = ProductTile<64, 64, 2, 2, 4, 3>;
+using Tile128 = ProductTile<128, 128, 2, 4, 3, 1>;
+using Tile256 = ProductTile<128, 256, 2, 4, 4, 1>;
+
+template <typename Tile>
+void run(Stream& stream, const Product& product, const SegmentSteps& steps, bool segmented) {
+  constexpr bool can_segment = Tile::b_rows >= 64 && Tile::b_rows <= 128, can_split = Tile::b_rows != 128;
+  if constexpr (can_segment) {
+    if (segmented) return launch_product<Tile, Major::depth, Major::depth, true>(stream, product, steps);
+  }
+  if constexpr (can_split) launch_product<Tile, Major::depth, Major::depth, false>(stream, product, steps);
+}
+
+// Calls body(Tile{}) with the plan's tile.
+template <typename Body>
+auto with_tile(ForwardTile tile, const Body& body) {
+  switch (tile) {
+    case ForwardTile::rows8: return body(Tile8{});
+    case ForwardTile::rows32: return body(Tile32{});
+    case ForwardTile::rows64: return body(Tile64{});
+    case ForwardTile::rows128: return body(Tile128{});
+    default: return body(Tile256{});
+  }
+}
+
+int64_t tile_count(ForwardTile tile, int64_t tokens, int64_t weight_rows) {
+  return with_tile(tile, [&](auto chosen) {
+    using Tile = decltype(chosen);
+    return ceil_div(weight_rows, Tile::a_rows) * ceil_div(tokens, Tile::b_rows);
+  });
+}
+
+constexpr int64_t partial_stride(int64_t weight_rows) { return (weight_rows + 31) / 32 * 32; }
+
+}  // namespace
+
+// Enough segments that one row of tokens makes 128 blocks, none shorter than 256. A constant, not the number of
+// multiprocessors: a sum is the same on every card.
+DepthSegments depth_segments(int64_t weight_rows, int64_t depth) {
+  constexpr int64_t wanted_blocks = 128, max_segments = 8, min_steps = 4;
+  const int64_t all_steps = ceil_div(depth, depth_step);
+  const int64_t wanted = ceil_div(wanted_blocks, ceil_div(weight_rows, Tile8::a_rows));
+  const int64_t count = std::max<int64_t>(1, std::min({wanted, max_segments, all_steps / min_steps}));
+  const int64_t steps = std::max<int64_t>(1, ceil_div(all_steps, count));
+  return {steps, std::max<int64_t>(1, ceil_div(all_steps, steps))};
+}
+
+ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth) {
+  constexpr int64_t busy = 100;  // tiles that make work for a card
+  const bool one_segment = depth_segments(weight_rows, depth).count == 1;
+  const auto is_busy = [&](ForwardTile tile) { return tile_count(tile, tokens, weight_rows) >= busy; };
+  if (tokens <= 8) return {ForwardTile::rows8, !one_segment};
+  if (tokens <= 32) return {ForwardTile::rows32, !one_segment};
+  if (one_segment && tokens > 128 && is_busy(ForwardTile::rows256)) return {ForwardTile::rows256, false};
+  if (tokens > 64 && is_busy(ForwardTile::rows128)) return {ForwardTile::rows128, false};
+  return {ForwardTile::rows64, !one_segment && !is_busy(ForwardTile::rows64)};
+}
+
+bool has_kernel(const ForwardPlan& plan, const DepthSegments& segments) {
+  if (plan.split) return segments.count > 1 && plan.tile <= ForwardTile::rows64;
+  if (plan.tile == ForwardTile::rows64 || plan.tile == ForwardTile::rows128) return true;
+  return segments.count == 1;
+}
+
+size_t partial_bytes(const ForwardPlan& plan, const Product& product) {
+  if (!plan.split) return 0;
+  const int64_t segments = depth_segments(product.a.outer, product.depth).count;
+  return static_cast<size_t>(segments * product.b.outer * partial_stride(product.a.outer)) * sizeof(float);
+}
+
+void multiply_forward(Stream& stream, const Product& product, const ForwardPlan& plan, float* partials,
+                      uint32_t* arrivals) {
+  const DepthSegments segments = depth_segments(product.a.outer, product.depth);
+  SegmentSteps steps{segments.steps, segments.steps * segments.count, nullptr, 0, nullptr};
+  if (plan.split) {
+    if (tile_count(plan.tile, product.b.outer, product.a.outer) > max_split_tiles)
+      fail(ErrorCode::internal, "[linear] Expected fewer tiles in a product that is split");
+    steps = {segments.steps, segments.steps, partials, partial_stride(product.a.outer), arrivals};
+  }
+  with_tile(plan.tile, [&](auto tile) { run<decltype(tile)>(stream, product, steps, !plan.split); });
+}
+
+ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias) {
+  const bool is_bf16 = tensor.dtype == DType::bf16;
+  const auto unit = static_cast<uintptr_t>(4 * dtype_bytes(tensor.dtype));
+  const bool vectorized = reinterpret_cast<uintptr_t>(tensor.data) % unit == 0 && tensor.stride % 4 == 0;
+  return {tensor.data, tensor.stride, is_bf16, accumulate, vectorized, bias.data == nullptr ? nullptr : bias.f32()};
+}
+
+void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
+  const ProductOutput out = product_output(y, false, bias);
+  if (w.dtype == DType::f32) {
+    require_one_dtype("linear", {y, x});
+    return multiply_f32(stream_, {static_cast<const float*>(w.data), weight_stride(w.cols), 1, w.rows},
+                        {x.f32(), x.stride, 1, x.rows}, x.cols, out);
+  }
+  const PackedOperand packed(*this, x);
+  const Product product{{static_cast<const bf16*>(w.data), weight_stride(w.cols), w.rows},
+                        packed.operand(x.rows), x.cols, out};
+  const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols);
+  const Scratch partials = scratch(partial_bytes(plan, product));
+  if (plan.split && !split_arrivals_) {
+    constexpr size_t bytes = max_split_tiles * sizeof(uint32_t);
+    split_arrivals_.emplace(arena_, bytes);
+    zero(split_arrivals_->as<void>(), bytes);
+  }
+  multiply_forward(stream_, product, plan, partials.as<float>(),
+                   plan.split ? split_arrivals_->as<uint32_t>() : nullptr);
+}
+
+}  // namespace ajet::cuda

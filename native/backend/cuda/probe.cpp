@@ -1,0 +1,62 @@
+#include "backend/cuda/probe.h"
+
+#include <dlfcn.h>
+
+#include "backend/cuda/check.h"
+
+namespace ajet::cuda {
+namespace {
+
+constexpr int oldest_major = 8;  // bf16 on tensor cores, cp.async
+
+std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+
+void find_cublaslt(CudaProbe& probe) {
+  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
+    if (void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL); library != nullptr) {
+      dlclose(library);
+      probe.cublaslt = name;
+      probe.cublaslt_found = true;
+      return;
+    }
+  }
+  probe.cublaslt = "not found; ajet's own kernels compute the gradient products";
+}
+
+}  // namespace
+
+CudaDevice describe_device(int device) {
+  cudaDeviceProp properties;
+  AJET_CUDA(cudaGetDeviceProperties(&properties, device));
+  CudaDevice found{properties.name,  properties.totalGlobalMem, properties.major,
+                   properties.minor, static_cast<int64_t>(properties.sharedMemPerBlockOptin), ""};
+  if (found.major < oldest_major) {
+    found.problem = found.name + " has compute capability " + std::to_string(found.major) + "." +
+                    std::to_string(found.minor) + ", and ajet needs 8.0 or newer";
+  }
+  return found;
+}
+
+CudaProbe probe() {
+  CudaProbe result;
+  result.architectures = AJET_CUDA_ARCHITECTURES;
+  static_cast<void>(cudaRuntimeGetVersion(&result.runtime_version));
+  static_cast<void>(cudaDriverGetVersion(&result.driver_version));
+  find_cublaslt(result);
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  static_cast<void>(cudaGetLastError());
+  if (result.driver_version == 0) {
+    result.problem = "no NVIDIA driver answers";
+  } else if (error != cudaSuccess) {
+    result.problem = "the driver (CUDA " + version_text(result.driver_version) + ") says: " + cudaGetErrorString(error) +
+                     "; ajet was built with CUDA " + version_text(result.runtime_version);
+  } else if (count == 0) {
+    result.problem = "the driver knows no card";
+  }
+  for (int device = 0; result.problem.empty() && device < count; ++device)
+    result.devices.push_back(describe_device(device));
+  return result;
+}
+
+}  // namespace ajet::cuda

@@ -1,0 +1,32 @@
+# For libajet_cuda (nvcc) and for the tests' emulator (the C++ compiler). Only what has kernels is .cu.
+set(AJET_CUDA_SOURCES
+  argument_ring.cpp
+  attention_plan.cpp
+  check.cpp
+  cuda_backend.cpp
+  device_arena.cpp
+  embedding.cpp
+  host_ring.cpp
+  probe.cpp
+  transfers.cpp
+)
+set(AJET_CUDA_KERNELS
+  attention_large.cu
+  attention_paged.cu
+  attention_small.cu
+  attention_tree.cu
+  attention_tree_backward.cu
+  head.cu
+  linear.cu
+  linear_gradients.cu
+  norms.cu
+  norms_backward.cu
+  operands.cu
+  optimizer.cu
+  product_f32.cu
+  rope.cu
+  rows.cu
+  sample.cu
+  swiglu.cu
+  weights.cu
+)

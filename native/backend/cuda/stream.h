@@ -1,0 +1,58 @@
+// The stream that all work of a backend is queued on, in call order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+
+#include "backend/cuda/check.h"
+
+namespace ajet::cuda {
+
+class Stream {
+ public:
+  // With `synchronous` every kernel is waited for at its launch, so that an error names the kernel that made it.
+  Stream(int device, bool synchronous) : device_(device), synchronous_(synchronous) {
+    make_current(device);
+    AJET_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  }
+  ~Stream() { static_cast<void>(cudaStreamDestroy(stream_)); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Dynamic shared memory that a kernel may have without asking.
+  static constexpr int64_t default_shared_bytes = 48 << 10;
+
+  // To queue something now: makes the stream's card current.
+  cudaStream_t handle() const {
+    make_current(device_);
+    return stream_;
+  }
+  void synchronize() { AJET_CUDA(cudaStreamSynchronize(stream_)); }
+  // For destructors: what the work before left is freed all the same.
+  void drain() noexcept { static_cast<void>(cudaStreamSynchronize(stream_)); }
+  void launched(const std::source_location& where) {
+    if (synchronous_) check(cudaStreamSynchronize(stream_), "a kernel", where);
+  }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  int device_;
+  bool synchronous_;
+};
+
+class Event {
+ public:
+  Event() { AJET_CUDA(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
+  ~Event() { static_cast<void>(cudaEventDestroy(event_)); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void record(const Stream& stream) { AJET_CUDA(cudaEventRecord(event_, stream.handle())); }
+  void synchronize() { AJET_CUDA(cudaEventSynchronize(event_)); }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+}  // namespace ajet::cuda

@@ -1,0 +1,40 @@
+// Runs a kernel's grid on the CPU, one block after the other, every thread of a block as a fiber. A thread runs until it
+// waits for its block or its warp, so that a missing barrier shows as a wrong value, under one of the orders at least.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace ajet::emulator {
+
+struct Grid {
+  uint32_t blocks[3];
+  uint32_t threads;  // of a block, a multiple of 32
+  size_t shared_bytes;
+};
+
+// In which order the warps of a block, and the blocks, get their turn. AJET_EMULATOR_ORDER=reverse picks the other.
+enum class Order { forward, reverse };
+void set_order(Order order);
+
+// Runs `body` once per thread. Throws what a thread threw, and on a barrier that not all threads reach.
+void run_grid(const Grid& grid, const std::function<void()>& body);
+
+// ---- from inside a kernel -----------------------------------------------------------------------------
+[[noreturn]] void fault(const std::string& message);
+std::byte* shared_memory();
+void sync_block();
+int lane();
+
+// All 32 lanes meet: the last to come calls complete(inputs, outputs) over the lanes' pointers, in lane order.
+void meet_warp(const char* name, const void* input, void* output,
+               void (*complete)(const void* const* inputs, void* const* outputs));
+
+// Copies that happen when their group is waited for, as cp.async's may.
+void async_copy(void* to, const void* from, size_t bytes, size_t zeros);
+void async_commit();
+void async_wait(size_t groups_left);
+
+}  // namespace ajet::emulator

@@ -1,0 +1,128 @@
+#include "cuda_emulator/warp.h"
+
+#include <cstring>
+
+namespace ajet::emulator {
+namespace {
+
+float bits_to_float(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+float low_bf16(uint32_t pair) { return bits_to_float(pair << 16); }
+float high_bf16(uint32_t pair) { return bits_to_float(pair & 0xFFFF0000U); }
+float tf32(uint32_t bits) { return bits_to_float(bits & 0xFFFFE000U); }
+
+struct MmaInput {
+  const uint32_t* a;
+  const uint32_t* b;
+  const float* c;
+};
+
+// The accumulator's layout is the same for both shapes.
+template <int depth>
+void multiply(const float (&a)[16][depth], const float (&b)[depth][8], const void* const* inputs,
+              void* const* outputs) {
+  for (int l = 0; l < 32; ++l) {
+    const MmaInput& input = *static_cast<const MmaInput*>(inputs[l]);
+    auto* d = static_cast<float*>(outputs[l]);
+    for (int i = 0; i < 4; ++i) {
+      const int row = l / 4 + i / 2 * 8, col = l % 4 * 2 + i % 2;
+      float sum = input.c[i];
+      for (int k = 0; k < depth; ++k) sum += a[row][k] * b[k][col];
+      d[i] = sum;
+    }
+  }
+}
+
+void complete_bf16(const void* const* inputs, void* const* outputs) {
+  float a[16][16], b[16][8];
+  for (int l = 0; l < 32; ++l) {
+    const MmaInput& input = *static_cast<const MmaInput*>(inputs[l]);
+    const int group = l / 4, pair = l % 4 * 2;
+    for (int i = 0; i < 4; ++i) {
+      const int row = group + i % 2 * 8, col = pair + i / 2 * 8;
+      a[row][col] = low_bf16(input.a[i]);
+      a[row][col + 1] = high_bf16(input.a[i]);
+    }
+    for (int i = 0; i < 2; ++i) {
+      b[pair + i * 8][group] = low_bf16(input.b[i]);
+      b[pair + i * 8 + 1][group] = high_bf16(input.b[i]);
+    }
+  }
+  multiply<16>(a, b, inputs, outputs);
+}
+
+void complete_tf32(const void* const* inputs, void* const* outputs) {
+  float a[16][8], b[8][8];
+  for (int l = 0; l < 32; ++l) {
+    const MmaInput& input = *static_cast<const MmaInput*>(inputs[l]);
+    const int group = l / 4, col = l % 4;
+    for (int i = 0; i < 4; ++i) a[group + i % 2 * 8][col + i / 2 * 4] = tf32(input.a[i]);
+    for (int i = 0; i < 2; ++i) b[col + i * 4][group] = tf32(input.b[i]);
+  }
+  multiply<8>(a, b, inputs, outputs);
+}
+
+void load_rows(const void* const* inputs, void* const* outputs) {
+  for (int l = 0; l < 32; ++l) {
+    auto* r = static_cast<uint32_t*>(outputs[l]);
+    for (int i = 0; i < 4; ++i)
+      std::memcpy(&r[i], static_cast<const char*>(inputs[i * 8 + l / 4]) + l % 4 * 4, sizeof(uint32_t));
+  }
+}
+
+void load_columns(const void* const* inputs, void* const* outputs) {
+  for (int l = 0; l < 32; ++l) {
+    auto* r = static_cast<uint32_t*>(outputs[l]);
+    for (int i = 0; i < 4; ++i) {
+      uint16_t pair[2];
+      for (int j = 0; j < 2; ++j)
+        std::memcpy(&pair[j], static_cast<const char*>(inputs[i * 8 + l % 4 * 2 + j]) + l / 4 * 2, sizeof(uint16_t));
+      std::memcpy(&r[i], pair, sizeof(uint32_t));
+    }
+  }
+}
+
+}  // namespace
+
+uint32_t ballot(bool predicate) {
+  uint32_t output = 0;
+  meet_warp("a ballot", &predicate, &output, [](const void* const* inputs, void* const* outputs) {
+    uint32_t bits = 0;
+    for (int l = 0; l < 32; ++l) bits |= static_cast<uint32_t>(*static_cast<const bool*>(inputs[l])) << l;
+    for (int l = 0; l < 32; ++l) *static_cast<uint32_t*>(outputs[l]) = bits;
+  });
+  return output;
+}
+
+void sync_warp() {
+  meet_warp("sync_warp", nullptr, nullptr, [](const void* const*, void* const*) {});
+}
+
+void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
+  const MmaInput input{a, b, c};
+  float output[4];
+  meet_warp("mma.m16n8k16.bf16", &input, output, complete_bf16);
+  std::memcpy(d, output, sizeof(output));
+}
+
+void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
+  const MmaInput input{a, b, c};
+  float output[4];
+  meet_warp("mma.m16n8k8.tf32", &input, output, complete_tf32);
+  std::memcpy(d, output, sizeof(output));
+}
+
+void load_matrix_x4(uint32_t (&r)[4], const void* row, bool transposed) {
+  if (reinterpret_cast<uintptr_t>(row) % 16 != 0) fault("ldmatrix of a row that is not a multiple of 16 bytes");
+  if (transposed) {
+    meet_warp("ldmatrix.x4.trans", row, r, load_columns);
+  } else {
+    meet_warp("ldmatrix.x4", row, r, load_rows);
+  }
+}
+
+}  // namespace ajet::emulator
