@@ -9,7 +9,7 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runDigest, startAjet, tinyRun } from "./ajet.mjs";
+import { Ajet, ajet, runDigest, tinyRun } from "./ajet.mjs";
 
 const kills = Number(process.argv[2] ?? 20);
 const STEPS = 6;
@@ -18,7 +18,7 @@ const folder = mkdtempSync(join(tmpdir(), "ajet-kills-"));
 const random = generator(Number(process.argv[3] ?? 1));
 
 const started = Date.now();
-const whole = await startAjet(["train", ...tinyRun(folder, "whole", SETTINGS)]).finished;
+const whole = await ajet(["train", ...tinyRun(folder, "whole", SETTINGS)]);
 if (whole.code !== 0) throw new Error(whole.stderr);
 const wholeMs = Date.now() - started;
 const expected = runDigest(join(folder, "whole"), STEPS);
@@ -36,13 +36,13 @@ for (let kill = 1; kill <= kills; kill++) {
   // A third of the runs is killed twice.
   for (let times = random() < 1 / 3 ? 2 : 1; times > 0; times--) {
     const moment = Math.round(random() * wholeMs);
-    const { child, finished } = startAjet(args());
+    const { child, finished } = new Ajet(args());
     const timer = setTimeout(() => child.kill("SIGKILL"), moment);
     const { signal } = await finished;
     clearTimeout(timer);
     moments.push(`${moment} ms${signal === null ? " (it had ended)" : ""}`);
   }
-  const last = await startAjet(args()).finished;
+  const last = await ajet(args());
   const same = last.code === 0 && runDigest(join(folder, name), STEPS) === expected;
   if (!same) differing++;
   console.log(

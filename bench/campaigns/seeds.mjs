@@ -8,7 +8,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { settings, startAjet } from "./ajet.mjs";
+import { ajet, settings } from "./ajet.mjs";
 
 /** What `summary.json` must hold. */
 const BARS = {
@@ -30,7 +30,7 @@ let missed = 0;
 for (const seed of seeds) {
   const name = `seed_${seed}`;
   const run = settings({ experiment_dir: folder, experiment_name: name, "trainer_common.seed": seed });
-  const { code, stderr } = await startAjet(["train", ...run]).finished;
+  const { code, stderr } = await ajet(["train", ...run]);
   if (code !== 0) {
     missed++;
     console.log(`seed ${seed}: exit code ${code}\n${stderr}`);

@@ -14,6 +14,9 @@ export interface WorkflowOutput {
 
 /** The user's agent: one fresh instance per episode. */
 export abstract class Workflow {
+  /** `rollout.workflow_args` of the YAML, a copy for each instance. Set once the constructor has returned. */
+  readonly args: Readonly<Record<string, unknown>> = {};
+
   /** Runs one episode. `signal` aborts at the episode's time limit. */
   abstract execute(workflowTask: WorkflowTask, tuner: Tuner, signal: AbortSignal): Promise<WorkflowOutput>;
 }

@@ -71,9 +71,7 @@ async function evaluateYaml(yaml: string, options: EvalOptions): Promise<void> {
     onUserOutput: (text) => output.userOutput(text),
   });
   folder.start("eval", yamlFile, dump({ ajet: config }));
-  output.line(
-    `${session.model.deviceDescription}; Python tool: ${session.sandbox.description}; ${validation.length} tasks`,
-  );
+  output.line(`${session.model.deviceLine}; Python tool: ${session.sandbox.description}; ${validation.length} tasks`);
   const { val_kwargs, temperature: trainingTemperature, max_response_length_in_one_turn: maxTokens } = config.rollout;
   const temperature = val_kwargs.temperature ?? trainingTemperature;
   const decoding = temperature === 0 ? "greedy" : "sampled";

@@ -49,6 +49,17 @@ export function modelSettings(options: ModelOptions, keys: readonly string[], de
   return config;
 }
 
+/**
+ * The settings of a command that needs neither YAML nor model: `--set` on top of the defaults. All keys of a YAML are taken,
+ * so that the same options can be given to every command.
+ * @throws ConfigError on an unknown key or a value that does not fit.
+ */
+export function plainSettings(options: PlaceOptions & { set: string[] }): AjetConfig {
+  const tree: YamlTree = { rollout: { user_workflow: "none->None" }, model: { path: "none" } };
+  applyOverrides(tree, [...options.set, ...placeOverrides(options)]);
+  return resolveConfig(tree, "--set").config;
+}
+
 /** Loads the model that the settings name. */
 export function openModel(config: AjetConfig): Promise<Model> {
   return loadModel(config.model.path, placeOf(config));

@@ -37,9 +37,15 @@ export function withDevice(target: Command): Command {
     .option("--threads <n>", "threads of the CPU backend; 0 is one per core", parseCount);
 }
 
-/** Adds `--set`, which may be given several times. */
-export function withOverrides(target: Command): Command {
-  return target.option("--set <key=value>", "overrides a key below `ajet:`, e.g. trainer_common.seed=7", collect, []);
+/**
+ * Adds `--set`, which may be given several times.
+ * @param help What it does, where that is not what it does with a YAML.
+ */
+export function withOverrides(
+  target: Command,
+  help = "overrides a key below `ajet:`, e.g. trainer_common.seed=7",
+): Command {
+  return target.option("--set <key=value>", help, collect, []);
 }
 
 function collect(value: string, previous: string[]): string[] {

@@ -1,21 +1,21 @@
 import { ProgressBar } from "../report/progress-bar.js";
 import { evaluationLine, stepLine } from "../report/step-line.js";
 import type { EpisodeResult } from "../rollout/episode.js";
+import { EpisodeReport } from "../train/episode-report.js";
 import type { EvaluationResult } from "../train/evaluation.js";
-import { FailureReport } from "../train/failure-report.js";
+import type { RunListener, RunStart } from "../train/run-listener.js";
 import type { StepMetrics } from "../train/step-metrics.js";
-import type { RunListener, RunStart } from "../train/training-run.js";
 import type { Output } from "./output.js";
 
-/** Causes of failure that are printed at the end. */
-const MOST_CAUSES = 10;
+/** Lines of each list that is printed at the end. */
+const MOST_LINES = 10;
 
 /** Prints a run as it goes on. */
 export class RunPrinter implements RunListener, Disposable {
   readonly #output: Output;
   /** Whether each step gets a line. */
   readonly #stepLines: boolean;
-  readonly #failures = new FailureReport();
+  readonly #report = new EpisodeReport();
   #bar: ProgressBar | undefined;
   #done = 0;
   #dropped = 0;
@@ -39,10 +39,10 @@ export class RunPrinter implements RunListener, Disposable {
 
   onEpisode(result: EpisodeResult): void {
     this.#bar?.update(++this.#done, this.#timeLeft);
-    const repeated = this.#failures.unrepeatable === undefined;
-    this.#failures.add(result);
-    if (repeated && this.#failures.unrepeatable !== undefined) {
-      this.#output.note(`note: this run no longer repeats to the last bit: ${this.#failures.unrepeatable}`);
+    const repeated = this.#report.unrepeatable === undefined;
+    this.#report.add(result);
+    if (repeated && this.#report.unrepeatable !== undefined) {
+      this.#output.note(`note: this run no longer repeats to the last bit: ${this.#report.unrepeatable}`);
     }
     // The first one at once, so that a broken workflow shows; the others at the end, by cause.
     if (result.error && ++this.#dropped === 1) {
@@ -71,14 +71,22 @@ export class RunPrinter implements RunListener, Disposable {
     this.#output.note(`checkpoint ${folder}`);
   }
 
-  /** Ends the bar, and tells what failed and why. */
+  onWarning(text: string): void {
+    this.#output.note(`warning: ${text}`);
+  }
+
+  /** Ends the bar, and tells what failed and why, and which messages were not written back as they were returned. */
   [Symbol.dispose](): void {
     this.#bar?.stop();
-    const lines = this.#failures.lines();
+    this.#list("prompts that left the recorded tokens, by the message that differs:", this.#report.forks());
+    this.#list(`failed episodes, by cause (${this.#dropped} dropped):`, this.#report.failures());
+  }
+
+  #list(title: string, lines: readonly string[]): void {
     if (lines.length === 0) return;
-    this.#output.note(`failed episodes, by cause (${this.#dropped} dropped):`);
-    for (const line of lines.slice(0, MOST_CAUSES)) this.#output.note(`  ${line}`);
-    if (lines.length > MOST_CAUSES) this.#output.note(`  and ${lines.length - MOST_CAUSES} more causes`);
+    this.#output.note(title);
+    for (const line of lines.slice(0, MOST_LINES)) this.#output.note(`  ${line}`);
+    if (lines.length > MOST_LINES) this.#output.note(`  and ${lines.length - MOST_LINES} more`);
   }
 }
 

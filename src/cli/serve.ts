@@ -48,7 +48,7 @@ async function serveModel(options: ServeOptions, output: Output): Promise<void> 
     defaults: { temperature: 1, topP: 1, topK: 0, minP: 0, maxTokens: options.maxTokens },
     record: () => {},
   });
-  output.line(`serving ${settings.model.path} on ${server.baseUrl} (${model.deviceDescription})`);
+  output.line(`serving ${settings.model.path} on ${server.baseUrl} (${model.deviceLine})`);
   if (!given) output.line(`API key: ${apiKey}`);
   output.result({ base_url: server.baseUrl, port: server.port, ...(given ? {} : { api_key: apiKey }) });
   await stop.fired();

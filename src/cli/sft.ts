@@ -61,7 +61,7 @@ async function train(options: SftOptions, output: Output): Promise<void> {
   const totalSteps = sftSteps(conversations.length, options);
   output.line(
     `${conversations.length} conversations, ${totalSteps} steps, ${model.shape.parameters.toLocaleString("en")} parameters` +
-      `${hasWeights(settings.model.path) ? "" : ", from random weights"}, ${model.deviceDescription}`,
+      `${hasWeights(settings.model.path) ? "" : ", from random weights"}, ${model.deviceLine}`,
   );
   await using trainer = await model.createTrainer(trainerOptions(settings, totalSteps));
   using stop = new StopSignal(() =>

@@ -10,6 +10,8 @@ const count = z.number().int().min(1);
 const whole = z.number().int().min(0);
 const ratio = z.number().min(0).max(1);
 const positive = z.number().positive();
+/** What user code reads from `this.args`: plain data, not looked into. */
+const userArgs = z.record(z.string(), z.unknown()).default({});
 
 const split = z.strictObject({ file_path: path.nullable().default(null).describe("JSONL file of this split") });
 
@@ -34,6 +36,7 @@ const taskReader = z
 
 const rollout = z.strictObject({
   user_workflow: z.string().min(3).describe("path/to/file.ts->ExportedClass, or dotted.path->ExportedClass"),
+  workflow_args: userArgs.describe("Settings of the workflow's own: it finds them as `this.args`"),
   num_repeat: count.default(8).describe("Episodes a task, the group of GRPO"),
   temperature: positive
     .max(10)
@@ -87,7 +90,7 @@ const algorithm = z
 
 const optim = z
   .strictObject({
-    lr: positive.default(1e-6),
+    lr: positive.max(1, "Expected a learning rate above 0 and at most 1 (1e-7 to 1e-3 is usual)").default(1e-6),
     weight_decay: z.number().min(0).default(0.01),
     beta1: ratio.default(0.9),
     beta2: ratio.default(0.999),
@@ -96,6 +99,44 @@ const optim = z
     warmup_steps: whole.default(0),
     final_ratio: ratio.default(0).describe("Of lr, at the end of linear and cosine"),
     max_grad_norm: z.number().min(0).default(1).describe("0 is off"),
+  })
+  .prefault({});
+
+const taskJudge = z
+  .strictObject({
+    judge_type: z.literal("customized_protocol").default("customized_protocol"),
+    judge_protocol: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe("As user_workflow, or ajet->MathAnswerAsJudge and so on; null: the workflow returns the reward itself"),
+    judge_args: userArgs.describe("Settings of the judge's own: it finds them as `this.args`"),
+    max_attempts: count.default(3).describe("Runs of a judge that throws, before the episode is dropped"),
+    timeout_s: positive.default(300).describe("A judging that takes longer drops the episode"),
+    alien_llm_model: z.string().min(1).nullable().default(null).describe("The LLM that judges ask"),
+    alien_llm_response_length: count.default(512).describe("Tokens of its answer"),
+    alien_llm_base_url: z
+      .string()
+      .regex(/^https?:\/\//, "Expected a URL that starts with http:// or https://")
+      .default("https://api.openai.com/v1")
+      .describe("Any endpoint of the OpenAI chat API"),
+    alien_llm_api_key_env: z
+      .string()
+      .min(1)
+      .nullable()
+      .default("OPENAI_API_KEY")
+      .describe("Environment variable with its key; null: it wants none"),
+    alien_llm_temperature: z.number().min(0).max(2).default(0),
+    alien_llm_params: userArgs.describe("Further fields of the request; null takes a field away"),
+    alien_llm_max_parallel: count.default(8).describe("Its calls at once, in the whole run"),
+    alien_llm_timeout_s: positive.default(60).describe("Of one call"),
+    alien_llm_max_retries: whole
+      .default(5)
+      .describe("With exponential back-off, of 429, 5xx, time-outs and lost connections"),
+    alien_llm_cache_dir: path
+      .nullable()
+      .default("saved_experiments/judge_cache")
+      .describe("Its answers, for every run that asks the same; null: off"),
   })
   .prefault({});
 
@@ -116,7 +157,7 @@ const trainerCommon = z
       .nullable()
       .default(null)
       .describe("Checkpoints go to <here>/<project_name>/<run>/step_N; null: to checkpoints/ in the run's folder"),
-    max_batch_tokens: count.default(4096).describe("Rows of one micro-batch of the update"),
+    max_batch_tokens: count.default(4096).describe("Rows of one micro-batch; longer paths run in segments"),
     logger: z
       .union([logger, z.array(logger)], LOGGERS)
       .default(["console", "jsonl"])
@@ -141,12 +182,7 @@ export const ajetSchema = z.strictObject({
   experiment_dir: path.default("saved_experiments").describe("Runs go to <here>/<experiment_name>"),
   task_reader: taskReader,
   rollout,
-  task_judge: z
-    .strictObject({
-      judge_type: z.literal("customized_protocol").default("customized_protocol"),
-      judge_protocol: z.string().nullable().default(null).describe("null: the workflow returns the reward itself"),
-    })
-    .prefault({}),
+  task_judge: taskJudge,
   model: z.strictObject({
     path: path.describe("A Hugging Face folder"),
     device: z

@@ -25,8 +25,6 @@ const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   "trainer_common.val_pass_n": "use rollout.val_kwargs.num_repeat",
   "trainer_common.save_trajectory_as_json_file": "the token log holds every episode",
   "trainer_common.log_freq": "every step is logged",
-  "task_judge.alien_llm_model": "a judge brings its own client",
-  "task_judge.alien_llm_response_length": "a judge brings its own client",
   "debug.debug_vllm_port": "there is one inference engine",
   "debug.debug_vllm_seed": "trainer_common.seed holds",
   "debug.debug_tensor_parallel_size": "training runs on one device",
@@ -53,6 +51,11 @@ const IDLE_KEYS: readonly IdleKey[] = [
     path: "task_reader.jsonl_dataset_file",
     isIdle: (config) => config.task_reader.type !== "jsonl_dataset_file",
     reason: "`task_reader.type` is dataset_file",
+  },
+  {
+    path: "task_judge.judge_args",
+    isIdle: (config) => config.task_judge.judge_protocol === null,
+    reason: "`task_judge.judge_protocol` names no judge",
   },
   {
     path: "data.max_response_length",

@@ -1,22 +1,33 @@
-import { Judge, type Judgement } from "../agent/judge.js";
+import { type EpisodeTrace, Judge, type Judgement } from "../agent/judge.js";
 import type { WorkflowTask } from "../agent/task.js";
 import type { WorkflowOutput } from "../agent/workflow.js";
 import { ConfigError } from "../native/errors.js";
+import { penaltyArgs, readArgs } from "./judge-args.js";
 import { parseNumber, plainText } from "./number-value.js";
+import { withPenalties } from "./tool-penalties.js";
 
 /**
- * Reward 1 where the last `\boxed{…}` of `metadata.final_answer` equals the task's reference, else 0.
- * The reference is `metadata.answer` of the task, from its last `####` on where there is one (GSM8K).
+ * Reward 1 where the last `\boxed{…}` of `metadata.final_answer` equals the task's reference, else 0; less the penalties of
+ * `task_judge.judge_args`. The reference is `metadata.answer` of the task, from its last `####` on where there is one (GSM8K).
  */
 export class MathAnswerAsJudge extends Judge {
-  computeReward(workflowTask: WorkflowTask, output: WorkflowOutput): Judgement {
-    const reference = referenceAnswer(workflowTask);
-    const { final_answer: finalAnswer } = output.metadata as { final_answer?: unknown };
-    const answer = typeof finalAnswer === "string" ? lastBoxed(finalAnswer) : undefined;
-    if (answer === undefined) return { reward: 0, isSuccess: false, reason: "no \\boxed{} in the final answer" };
-    if (answersEqual(answer, reference)) return { reward: 1, isSuccess: true, reason: `${answer} is right` };
-    return { reward: 0, isSuccess: false, reason: `${answer} is not ${reference}` };
+  override prepare(): void {
+    readArgs(penaltyArgs, this.args);
   }
+
+  computeReward(workflowTask: WorkflowTask, output: WorkflowOutput, trace?: EpisodeTrace): Judgement {
+    return withPenalties(compareAnswer(workflowTask, output), readArgs(penaltyArgs, this.args), trace);
+  }
+}
+
+/** Compares the last `\boxed{…}` of the final answer with the reference. */
+export function compareAnswer(workflowTask: WorkflowTask, output: WorkflowOutput): Judgement {
+  const reference = referenceAnswer(workflowTask);
+  const { final_answer: finalAnswer } = output.metadata as { final_answer?: unknown };
+  const answer = typeof finalAnswer === "string" ? lastBoxed(finalAnswer) : undefined;
+  if (answer === undefined) return { reward: 0, isSuccess: false, reason: "no \\boxed{} in the final answer" };
+  if (answersEqual(answer, reference)) return { reward: 1, isSuccess: true, reason: `${answer} is right` };
+  return { reward: 0, isSuccess: false, reason: `${answer} is not ${reference}` };
 }
 
 /** The reference of a task. @throws ConfigError where it has none. */

@@ -1,3 +1,4 @@
+import type { PromptFork } from "../serve/contract.js";
 import type { CallRecord, CallVerdict, DropReason } from "./call-record.js";
 import type { DroppedCall, EpisodeResult } from "./episode.js";
 
@@ -84,6 +85,30 @@ export class CallAudit {
     for (const { reason } of selection.dropped) this.add({ fate: "dropped", reason });
     for (const verdict of verdicts) this.add(verdict);
   }
+}
+
+/** An episode whose prompts left the recorded tokens somewhere. */
+export type ForkedEpisode = Pick<EpisodeResult, "task" | "sample" | "forks">;
+
+/** One line per place where prompts left the recorded tokens, with how many episodes it happened in, most first. */
+export function describeForks(episodes: readonly ForkedEpisode[]): string[] {
+  const places = new Map<string, { episodes: number; example: ForkedEpisode }>();
+  for (const episode of episodes) {
+    for (const name of new Set(episode.forks.map(forkPlace))) {
+      const place = places.get(name) ?? { episodes: 0, example: episode };
+      place.episodes++;
+      places.set(name, place);
+    }
+  }
+  return [...places]
+    .sort(([, a], [, b]) => b.episodes - a.episodes)
+    .map(([name, { episodes, example }]) => {
+      return `${name} (${episodes} episodes; e.g. task ${example.task.taskId}, sample ${example.sample})`;
+    });
+}
+
+function forkPlace({ messageIndex, field }: PromptFork): string {
+  return messageIndex < 0 ? field : `messages[${messageIndex}].${field}`;
 }
 
 /** One line per cause of failure, with how many episodes it cost, most first; empty where nothing failed. */

@@ -1,15 +1,26 @@
+import type { PromptFork } from "../serve/contract.js";
 import type { CallRecord } from "./call-record.js";
 
 /**
  * Puts an episode's calls into an order that follows from what was said, not from when it arrived: a prompt that
- * continues another is longer, so shorter prompts come first; calls with one prompt keep the order they were counted in.
+ * continues another is longer, so shorter prompts come first; equal calls keep the order that their draws follow; the
+ * ids, which are made of prompt and sampling, tell calls apart that differ in sampling alone.
  */
 export function orderCalls(calls: readonly CallRecord[]): CallRecord[] {
   return [...calls].sort(compareCalls).map((call, ordinal) => ({ ...call, ordinal }));
 }
 
 function compareCalls(a: CallRecord, b: CallRecord): number {
-  return compareIds(a.promptIds, b.promptIds) || a.ordinal - b.ordinal || a.choice - b.choice;
+  return (
+    compareIds(a.promptIds, b.promptIds) ||
+    a.repetition - b.repetition ||
+    compareTexts(a.callId, b.callId) ||
+    a.choice - b.choice
+  );
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
 }
 
 /** By length, then by the first token that differs. */
@@ -20,4 +31,9 @@ function compareIds(a: Int32Array, b: Int32Array): number {
     if (difference !== 0) return difference;
   }
   return 0;
+}
+
+/** Puts an episode's forks into an order that does not depend on which prompt arrived first. */
+export function orderForks(forks: readonly PromptFork[]): PromptFork[] {
+  return [...forks].sort((a, b) => a.messageIndex - b.messageIndex || compareTexts(a.field, b.field));
 }

@@ -13,8 +13,10 @@ export interface CallRecord {
   finishReason: "stop" | "length" | "tool_calls" | "cancelled";
   /** Why this call must not be trained, if it must not. */
   dropReason?: DropReason;
-  /** Order among the episode's calls. */
+  /** Order among the episode's calls: of arrival as the server records it, then as `orderCalls` has it. */
   ordinal: number;
+  /** How many calls with the same prompt and sampling the session counts before this one. */
+  repetition: number;
   /** Messages of the request and the reply, for the token log. */
   messages: unknown[];
   reply: unknown;

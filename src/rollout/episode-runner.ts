@@ -1,6 +1,6 @@
 import { AbortError } from "../native/errors.js";
-import type { RunningServer } from "../serve/contract.js";
-import { orderCalls } from "./call-order.js";
+import type { PromptFork, RunningServer } from "../serve/contract.js";
+import { orderCalls, orderForks } from "./call-order.js";
 import type { CallRecord, DropReason } from "./call-record.js";
 import type {
   DroppedCall,
@@ -12,6 +12,9 @@ import type {
   FailureKind,
 } from "./episode.js";
 import { episodeUuid, newApiKey, sessionSeed } from "./episode-identity.js";
+import { traceOf } from "./episode-trace.js";
+import { type FinishedEpisode, GroupJudging } from "./group-judging.js";
+import { asJudgeFailure, JobLimit } from "./job-limit.js";
 
 export interface EpisodeRunnerOptions {
   server: RunningServer;
@@ -21,6 +24,8 @@ export interface EpisodeRunnerOptions {
   maxParallel: number;
   /** Of one attempt; Infinity for none. */
   timeoutMs: number;
+  /** Of one judging, its repetitions included; Infinity for none. */
+  judgeTimeoutMs?: number;
   /** Runs of an episode that fails, before it is dropped. */
   maxAttempts: number;
 }
@@ -44,9 +49,6 @@ export interface RolloutCallbacks {
   signal?: AbortSignal;
 }
 
-/** `setTimeout` takes no more. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 /** Why the calls of a failed attempt are not trained. */
 const DROP_REASONS: Record<FailureKind, DropReason> = {
   workflow: "episode_failed",
@@ -60,6 +62,7 @@ const DROP_REASONS: Record<FailureKind, DropReason> = {
 interface Attempt {
   outcome: EpisodeOutcome;
   calls: CallRecord[];
+  forks: PromptFork[];
   wallMs: number;
 }
 
@@ -73,14 +76,18 @@ export class EpisodeRunner {
     phase: RolloutPhase,
     callbacks: RolloutCallbacks = {},
   ): Promise<EpisodeResult[]> {
+    const { executor, judgeTimeoutMs = Number.POSITIVE_INFINITY } = this.options;
+    const judging = new GroupJudging(requests, executor, judgeTimeoutMs);
     const results: EpisodeResult[] = new Array(requests.length);
     let next = 0;
     let done = 0;
     const lane = async () => {
       for (let index = next++; index < requests.length; index = next++) {
-        const result = await this.runEpisode(requests[index] as EpisodeRequest, phase, callbacks.signal);
-        results[index] = result;
-        callbacks.onEpisode?.(result, ++done, requests.length);
+        const finished = await this.runEpisode(requests[index] as EpisodeRequest, phase, callbacks.signal);
+        for (const [place, result] of await judging.add(index, finished, callbacks.signal)) {
+          results[place] = result;
+          callbacks.onEpisode?.(result, ++done, requests.length);
+        }
       }
     };
     const lanes = Math.min(this.options.maxParallel, requests.length);
@@ -93,7 +100,7 @@ export class EpisodeRunner {
     { task, sample }: EpisodeRequest,
     phase: RolloutPhase,
     signal: AbortSignal | undefined,
-  ): Promise<EpisodeResult> {
+  ): Promise<FinishedEpisode> {
     const droppedCalls: DroppedCall[] = [];
     const retried: EpisodeFailure[] = [];
     const unrepeatable: string[] = [];
@@ -102,7 +109,7 @@ export class EpisodeRunner {
       if (signal?.aborted) throw new AbortError("The rollout was cancelled", { cause: signal.reason });
       const identity = { runSeed: this.options.runSeed, purpose: phase.purpose ?? phase.mode, step: phase.step };
       const uuid = episodeUuid({ ...identity, taskId: task.taskId, sample, attempt });
-      const { outcome, calls, wallMs } = await this.attempt({ task, sample }, uuid, phase, alone, signal);
+      const { outcome, calls, forks, wallMs } = await this.attempt({ task, sample }, uuid, phase, alone, signal);
       const drop = (reason: DropReason) => droppedCalls.push(...calls.map((call) => ({ call, reason })));
       if (outcome.kind === "interrupted") {
         // Not this episode's fault: the same attempt again, with the same draws.
@@ -111,14 +118,22 @@ export class EpisodeRunner {
         continue;
       }
       unrepeatable.push(...outcome.unrepeatable);
-      const common = { uuid, task, sample, droppedCalls, attempts: attempt, retried, unrepeatable, wallMs };
-      if (outcome.kind === "scored") return { ...common, ...outcome.score, calls };
+      const common = { uuid, task, sample, forks, droppedCalls, attempts: attempt, retried, unrepeatable, wallMs };
+      if (outcome.kind === "scored") return { result: { ...common, ...outcome.score, calls } };
+      if (outcome.kind === "unjudged") {
+        const { output } = outcome;
+        const { metadata, logMetrics = {} } = output;
+        const workflowTask = { task, episodeUuid: uuid, sample, step: phase.step, mode: phase.mode };
+        const result = { ...common, reward: 0, isSuccess: false, metadata, logMetrics, calls };
+        return { result, toJudge: { workflowTask, output, ...traceOf(calls) } };
+      }
       const { kind, message } = outcome.failure;
       drop(DROP_REASONS[kind]);
       if (kind === "timeout" || kind === "stalled") unrepeatable.push(message);
-      if (attempt >= this.options.maxAttempts) {
+      // The judge has had its repetitions; another run of the episode would be another episode.
+      if (kind === "judge" || attempt >= this.options.maxAttempts) {
         const nothing = { reward: 0, isSuccess: false, metadata: {}, logMetrics: {}, calls: [] };
-        return { ...common, ...nothing, error: outcome.failure };
+        return { result: { ...common, ...nothing, error: outcome.failure } };
       }
       retried.push(outcome.failure);
       // What took its thread down once is kept from the others.
@@ -134,10 +149,10 @@ export class EpisodeRunner {
     alone: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Attempt> {
-    const { server, executor, timeoutMs } = this.options;
+    const { server, executor, timeoutMs, judgeTimeoutMs = Number.POSITIVE_INFINITY } = this.options;
     const apiKey = newApiKey();
     const calls: CallRecord[] = [];
-    server.open({
+    const { forks } = server.open({
       apiKey,
       seed: sessionSeed(uuid),
       training: phase.mode === "train",
@@ -146,21 +161,23 @@ export class EpisodeRunner {
       record: (call) => calls.push(call),
     });
     const start = performance.now();
-    const limit = new AbortController();
-    const cancel = () => limit.abort(new AbortError("The rollout was cancelled"));
-    const overtime = () => limit.abort(new AbortError(`The episode ran longer than ${timeoutMs / 1000} s`));
-    const timer = timeoutMs <= LONGEST_TIMER_MS ? setTimeout(overtime, timeoutMs) : undefined;
-    signal?.addEventListener("abort", cancel);
-    if (signal?.aborted) cancel();
+    using limit = new JobLimit(signal);
+    limit.start("The episode", timeoutMs);
+    let isJudged = false;
+    const beginJudging = () => {
+      isJudged = true;
+      limit.start("The judge", judgeTimeoutMs);
+      return traceOf(orderCalls(calls));
+    };
     let outcome: EpisodeOutcome;
     try {
       const workflowTask = { task, episodeUuid: uuid, sample, step: phase.step, mode: phase.mode };
-      outcome = await executor.execute({ workflowTask, baseUrl: server.baseUrl, apiKey, alone }, limit.signal);
+      const job = { workflowTask, baseUrl: server.baseUrl, apiKey, alone, beginJudging };
+      outcome = await executor.execute(job, limit.signal);
+      if (isJudged && outcome.kind === "failed") outcome = asJudgeFailure(outcome);
     } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", cancel);
       await server.close(apiKey); // ends what is in flight, so that nothing is recorded any more
     }
-    return { outcome, calls: orderCalls(calls), wallMs: performance.now() - start };
+    return { outcome, calls: orderCalls(calls), forks: orderForks(forks), wallMs: performance.now() - start };
   }
 }

@@ -1,21 +1,22 @@
 import OpenAI from "openai";
 import type { PythonResult } from "../agent/tools.js";
 import type { BaseUrlAndKey, Tuner } from "../agent/tuner.js";
-
-// As they were before any user code: a workflow that replaces `fetch` replaces its own only.
-const { fetch, AbortSignal } = globalThis;
+import { episodeFetch } from "./episode-fetch.js";
 
 /** The tuner of one episode. Its requests end with the episode. */
 export class EpisodeTuner implements Tuner {
   /** What happened that depends on the clock. */
   readonly unrepeatable: string[] = [];
+  readonly fetch: typeof globalThis.fetch;
 
   constructor(
     readonly config: Readonly<Record<string, unknown>>,
     private readonly endpoint: BaseUrlAndKey,
     private readonly runPython: (code: string, timeoutMs?: number) => Promise<PythonResult>,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.fetch = episodeFetch(endpoint.baseUrl, signal);
+  }
 
   asRawOpenaiSdkClient(): OpenAI {
     return new OpenAI({
@@ -24,10 +25,7 @@ export class EpisodeTuner implements Tuner {
       // A call that was retried would be recorded twice; the episode is what is retried.
       maxRetries: 0,
       timeout: 2 ** 31 - 1, // the episode's limit holds
-      fetch: (url, init) => {
-        const signals = init?.signal ? [init.signal, this.signal] : [this.signal];
-        return fetch(url, { ...init, signal: AbortSignal.any(signals) });
-      },
+      fetch: this.fetch,
     });
   }
 

@@ -2,19 +2,23 @@
 import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import { getHeapStatistics } from "node:v8";
 import { workerData } from "node:worker_threads";
-import type { Judge } from "../agent/judge.js";
-import type { PythonResult } from "../agent/tools.js";
-import type { Workflow } from "../agent/workflow.js";
+import type { EpisodeTrace } from "../agent/judge.js";
+import { describeThrown, EpisodeError, failureOf } from "./episode-error.js";
 import { EpisodeTuner } from "./episode-tuner.js";
-import { describeThrown, EpisodeError, failureOf, runWorkflow, type UserClasses } from "./run-workflow.js";
+import { MainThread } from "./main-thread.js";
+import { NotingLlm } from "./noting-llm.js";
+import { judgeGroup } from "./run-judge.js";
+import { runWorkflow, type UserClasses } from "./run-workflow.js";
 import { BEAT_MS, ThreadMarks } from "./thread-marks.js";
-import { loadUserClass } from "./user-code.js";
+import { loadUserClasses } from "./user-classes.js";
 import type { FromWorker, ToWorker, WorkerSetup } from "./worker-protocol.js";
 
 interface RunningEpisode {
   slot: number;
   /** Ends the episode early. */
   fail(error: EpisodeError): void;
+  /** What was said in the episode: its judge waits for it. */
+  onTrace?(trace: EpisodeTrace): void;
 }
 
 // As it was before any user code.
@@ -23,11 +27,10 @@ const { AbortController } = globalThis;
 const { port, workflow, judge, config, ...setup } = workerData as WorkerSetup;
 const marks = new ThreadMarks(setup.marks);
 const running = new Map<number, RunningEpisode>();
-const pythonCalls = new Map<number, { resolve(result: PythonResult): void; reject(error: Error): void }>();
 const context = new AsyncLocalStorage<RunningEpisode>();
-let nextPythonCall = 1;
 
 const send = (message: FromWorker) => port.postMessage(message);
+const main = new MainThread((call, service) => send({ type: "call", call, service }));
 
 marks.sign();
 setInterval(() => marks.beat(getHeapStatistics().used_heap_size / 2 ** 20), BEAT_MS);
@@ -53,17 +56,13 @@ function guardProcess(): void {
   process.on("uncaughtException", onStray("The workflow threw where nobody caught it"));
 }
 
-function runPython(code: string, timeoutMs?: number): Promise<PythonResult> {
-  return new Promise((resolve, reject) => {
-    const call = nextPythonCall++;
-    pythonCalls.set(call, { resolve, reject });
-    send({ type: "python", call, code, timeoutMs });
-  });
-}
-
-async function runEpisode(classes: UserClasses, message: ToWorker & { type: "run" }): Promise<void> {
-  const { slot, workflowTask, baseUrl, apiKey } = message;
-  const controller = new AbortController();
+/** Runs user code under a slot until it ends, or until something of it fails elsewhere. */
+async function runSlot(
+  slot: number,
+  unrepeatable: string[],
+  run: (episode: RunningEpisode) => Promise<FromWorker>,
+  controller: AbortController,
+): Promise<void> {
   const failed = new Promise<never>((_, reject) => {
     running.set(slot, {
       slot,
@@ -74,16 +73,13 @@ async function runEpisode(classes: UserClasses, message: ToWorker & { type: "run
     });
   });
   failed.catch(() => {});
-  const tuner = new EpisodeTuner(config, { baseUrl, apiKey }, runPython, controller.signal);
   const episode = running.get(slot) as RunningEpisode;
   const work = context.run(episode, () => {
     marks.enter(slot);
-    return runWorkflow(classes, workflowTask, tuner, controller.signal);
+    return run(episode);
   });
-  const { unrepeatable } = tuner;
   try {
-    const score = await Promise.race([work, failed]);
-    send({ type: "scored", slot, score, unrepeatable });
+    send(await Promise.race([work, failed]));
   } catch (error) {
     send({ type: "failed", slot, failure: failureOf(error), unrepeatable });
   } finally {
@@ -92,22 +88,47 @@ async function runEpisode(classes: UserClasses, message: ToWorker & { type: "run
   }
 }
 
+function runEpisode(classes: UserClasses, message: ToWorker & { type: "run" }): Promise<void> {
+  const { slot, workflowTask, baseUrl, apiKey } = message;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const tuner = new EpisodeTuner(config, { baseUrl, apiKey }, (...call) => main.runPython(...call), signal);
+  const { unrepeatable } = tuner;
+  const run = async (episode: RunningEpisode): Promise<FromWorker> => {
+    const begin = () =>
+      new Promise<EpisodeTrace>((resolve) => {
+        episode.onTrace = resolve;
+        send({ type: "judging", slot });
+      });
+    const judging = { config, llm: new NotingLlm(main, unrepeatable), begin };
+    const { kind, ...end } = await runWorkflow(classes, workflowTask, tuner, signal, judging);
+    return { type: kind, slot, unrepeatable, ...end } as FromWorker;
+  };
+  return runSlot(slot, unrepeatable, run, controller);
+}
+
+function runGroup({ judge }: UserClasses, { slot, episodes }: ToWorker & { type: "judge-group" }): Promise<void> {
+  const controller = new AbortController();
+  const unrepeatable: string[] = [];
+  const run = async (): Promise<FromWorker> => {
+    if (!judge) throw new EpisodeError("judge", "There is no judge");
+    const setup = { config, llm: new NotingLlm(main, unrepeatable) };
+    const judgements = await judgeGroup(judge, episodes, setup, controller.signal);
+    return { type: "judged", slot, judgements, unrepeatable };
+  };
+  return runSlot(slot, unrepeatable, run, controller);
+}
+
 function onMessage(classes: UserClasses, message: ToWorker): void {
   if (message.type === "run") void runEpisode(classes, message);
+  else if (message.type === "judge-group") void runGroup(classes, message);
+  else if (message.type === "trace") running.get(message.slot)?.onTrace?.(message.trace);
   else if (message.type === "abort") running.get(message.slot)?.fail(new EpisodeError("timeout", message.message));
-  else {
-    const call = pythonCalls.get(message.call);
-    pythonCalls.delete(message.call);
-    if (message.result) call?.resolve(message.result);
-    else call?.reject(new Error(message.error));
-  }
+  else main.settle(message.call, message.answer);
 }
 
 try {
-  const classes: UserClasses = {
-    workflow: await loadUserClass<Workflow>(workflow, "execute"),
-    ...(judge ? { judge: await loadUserClass<Judge>(judge, "computeReward") } : {}),
-  };
+  const classes = await loadUserClasses(workflow, judge, config);
   guardProcess();
   port.on("message", (message: ToWorker) => onMessage(classes, message));
   send({ type: "ready" });

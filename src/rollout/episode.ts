@@ -1,4 +1,7 @@
+import type { EpisodeTrace, JudgedEpisode, Judgement } from "../agent/judge.js";
 import type { Task, WorkflowTask } from "../agent/task.js";
+import type { WorkflowOutput } from "../agent/workflow.js";
+import type { PromptFork } from "../serve/contract.js";
 import type { CallRecord, DropReason } from "./call-record.js";
 
 /** One episode to run. */
@@ -45,12 +48,34 @@ export interface EpisodeJob {
   apiKey: string;
   /** Run it in a thread of its own. */
   alone: boolean;
+  /** Called when the workflow is done and its judge is about to start: gives what was said in the episode. */
+  beginJudging?: () => EpisodeTrace;
 }
+
+/** A task's episodes on their way to a judge that wants them together. */
+export interface GroupJob {
+  episodes: readonly JudgedEpisode[];
+  alone: boolean;
+}
+
+export interface JobFailure {
+  kind: "failed";
+  failure: EpisodeFailure;
+  unrepeatable: string[];
+}
+
+/** How the judging of a group ended. */
+export type GroupOutcome =
+  | { kind: "judged"; judgements: Judgement[]; unrepeatable: string[] }
+  | JobFailure
+  | { kind: "interrupted"; alone: boolean };
 
 /** How a run of an episode ended. */
 export type EpisodeOutcome =
   | { kind: "scored"; score: EpisodeScore; unrepeatable: string[] }
-  | { kind: "failed"; failure: EpisodeFailure; unrepeatable: string[] }
+  /** Its judge wants the group's other episodes, too. */
+  | { kind: "unjudged"; output: WorkflowOutput; unrepeatable: string[] }
+  | JobFailure
   /** Another episode took the thread down: run it again, `alone` where it may have been this one. */
   | { kind: "interrupted"; alone: boolean };
 
@@ -60,6 +85,8 @@ export interface EpisodeExecutor {
   start(): Promise<void>;
   /** Never rejects for what the user's code does. Aborting `signal` ends the episode as failed. */
   execute(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome>;
+  /** As `execute`, for the judging of a group. */
+  judgeGroup(job: GroupJob, signal: AbortSignal): Promise<GroupOutcome>;
   dispose(): Promise<void>;
 }
 
@@ -76,6 +103,8 @@ export interface EpisodeResult extends EpisodeScore {
   sample: number;
   /** Calls of the attempt that counted, in an order that does not depend on timing; none where `error` is set. */
   calls: CallRecord[];
+  /** Where its prompts left the recorded tokens, by message and field. */
+  forks: PromptFork[];
   /** Calls of attempts that did not count. */
   droppedCalls: DroppedCall[];
   attempts: number;

@@ -1,28 +1,28 @@
-import type { Judge, Judgement } from "../agent/judge.js";
+import type { EpisodeTrace, Judge } from "../agent/judge.js";
 import type { WorkflowTask } from "../agent/task.js";
 import type { Tuner } from "../agent/tuner.js";
 import type { Workflow, WorkflowOutput } from "../agent/workflow.js";
-import type { EpisodeFailure, EpisodeScore, FailureKind } from "./episode.js";
+import type { EpisodeScore } from "./episode.js";
+import { blame, describeThrown, EpisodeError, isRecord } from "./episode-error.js";
+import { type JudgeSetup, judgeEpisode, SUCCESS_REWARD } from "./run-judge.js";
+import type { UserFactory } from "./user-code.js";
 
 /** The user's classes, loaded. */
 export interface UserClasses {
-  workflow: new (config: unknown) => Workflow;
-  judge?: new (config: unknown) => Judge;
+  workflow: UserFactory<Workflow>;
+  judge?: UserFactory<Judge>;
+  /** The judge wants a task's episodes together. */
+  judgesGroups?: boolean;
 }
 
-/** Ends an episode: the fault is the workflow's or the judge's. */
-export class EpisodeError extends Error {
-  constructor(
-    readonly kind: FailureKind,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
+/** What the judging of an episode takes. */
+export interface EpisodeJudging extends JudgeSetup {
+  /** To be called when the workflow is done: gives what was said in the episode. */
+  begin(): Promise<EpisodeTrace>;
 }
 
-/** Reward from which a workflow that scores itself counts as a success, unless it says so. */
-const SUCCESS_REWARD = 1;
+/** How an episode ended: with its score, or ready to be judged with the others of its group. */
+export type WorkflowEnd = { kind: "scored"; score: EpisodeScore } | { kind: "unjudged"; output: WorkflowOutput };
 
 /** Runs one episode with instances of its own. @throws EpisodeError */
 export async function runWorkflow(
@@ -30,52 +30,28 @@ export async function runWorkflow(
   workflowTask: WorkflowTask,
   tuner: Tuner,
   signal: AbortSignal,
-): Promise<EpisodeScore> {
+  judging: EpisodeJudging,
+): Promise<WorkflowEnd> {
   const output = await blame("workflow", "The workflow", async () =>
-    checkOutput(await new classes.workflow(tuner.config).execute(workflowTask, tuner, signal)),
+    checkOutput(await classes.workflow(tuner.config).execute(workflowTask, tuner, signal)),
   );
   signal.throwIfAborted();
   const { reward, isSuccess, metadata, logMetrics = {} } = output;
-  if (reward !== null) return { reward, isSuccess: isSuccess ?? reward >= SUCCESS_REWARD, metadata, logMetrics };
-
-  const { judge } = classes;
+  if (reward !== null) {
+    const score = { reward, isSuccess: isSuccess ?? reward >= SUCCESS_REWARD, metadata, logMetrics };
+    return { kind: "scored", score };
+  }
+  const { judge, judgesGroups } = classes;
   if (!judge) {
     throw new EpisodeError(
       "judge",
       "The workflow returned the reward `null`, and `task_judge.judge_protocol` names no judge",
     );
   }
-  const judgement = await blame("judge", "The judge", async () =>
-    checkJudgement(await new judge(tuner.config).computeReward(workflowTask, output)),
-  );
-  return { ...judgement, metadata, logMetrics };
-}
-
-async function blame<T>(kind: FailureKind, who: string, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    if (error instanceof EpisodeError) throw error;
-    throw new EpisodeError(kind, `${who} threw ${describeThrown(error)}`, { cause: error });
-  }
-}
-
-/** For messages: name and text of an error, anything else as JSON. */
-export function describeThrown(thrown: unknown): string {
-  try {
-    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : (JSON.stringify(thrown) ?? String(thrown));
-  } catch {
-    return "a value that cannot be shown";
-  }
-}
-
-/** An error as it crosses threads. */
-export function failureOf(error: unknown): EpisodeFailure {
-  const kind = error instanceof EpisodeError ? error.kind : "workflow";
-  const message = error instanceof EpisodeError ? error.message : `The workflow threw ${describeThrown(error)}`;
-  const cause = error instanceof EpisodeError ? error.cause : error;
-  const stack = cause instanceof Error && typeof cause.stack === "string" ? cause.stack : undefined;
-  return { kind, message, ...(stack === undefined ? {} : { stack }) };
+  if (judgesGroups) return { kind: "unjudged", output };
+  const episode = { workflowTask, output, ...(await judging.begin()) };
+  const judgement = await judgeEpisode(judge, episode, judging, signal);
+  return { kind: "scored", score: { ...judgement, metadata, logMetrics } };
 }
 
 function checkOutput(output: unknown): WorkflowOutput {
@@ -104,24 +80,4 @@ function invalid(expected: string, name: string, received: unknown): EpisodeErro
     "workflow",
     `Expected ${expected} for \`${name}\` of the workflow's output but received ${shown}`,
   );
-}
-
-function checkJudgement(judgement: unknown): Judgement {
-  const { reward, isSuccess, reason } = (isRecord(judgement) ? judgement : {}) as Partial<Judgement>;
-  if (typeof reward !== "number" || !Number.isFinite(reward)) {
-    const shown = typeof reward === "number" ? String(reward) : describeThrown(judgement);
-    throw new EpisodeError(
-      "judge",
-      `Expected { reward: a finite number, isSuccess } from the judge but received ${shown}`,
-    );
-  }
-  return {
-    reward,
-    isSuccess: isSuccess === undefined ? reward >= SUCCESS_REWARD : isSuccess === true,
-    ...(typeof reason === "string" ? { reason } : {}),
-  };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { extname, isAbsolute, join, relative, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { ConfigError } from "../native/errors.js";
 import { PACKAGE_ROOT } from "../native/package-root.js";
 
@@ -10,13 +10,21 @@ export interface UserClass {
   spec: string;
   file: string;
   exportName: string;
+  /** What instances find as `this.args`; nothing where it is absent. */
+  args?: Record<string, unknown>;
 }
+
+/** Makes an instance of a user's class, which gets the run's configuration and has its `args`. */
+export type UserFactory<T> = (config: unknown) => T;
+
+/** What `import … from "ajet"` gives. */
+const OWN_EXPORTS = fileURLToPath(new URL(`../index${extname(import.meta.url)}`, import.meta.url));
 
 const EXTENSIONS = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"];
 
 /**
  * Finds `path/to/file.ts->ExportedClass`, or the dotted `path.to.file->ExportedClass`, from the current folder, the
- * YAML's folder or ajet's own.
+ * YAML's folder or ajet's own; `ajet->ExportedClass` is one that ajet exports.
  * @param key The YAML key, for errors.
  * @throws ConfigError naming every file that was tried.
  */
@@ -32,6 +40,7 @@ export function findUserClass(key: string, spec: string, configFolder?: string):
       `\`${key}\` names a Python file, ${path}: workflows and judges are TypeScript or JavaScript here`,
     );
   }
+  if (path === "ajet") return { spec, file: OWN_EXPORTS, exportName };
   const folders = [process.cwd(), ...(configFolder === undefined ? [] : [resolve(configFolder)]), PACKAGE_ROOT];
   const tried: string[] = [];
   for (const folder of new Set(folders)) {
@@ -51,8 +60,8 @@ function spellings(path: string): string[] {
 }
 
 /** Loads a class that has `method`. @throws ConfigError naming what the file exports instead. */
-export async function loadUserClass<T>(userClass: UserClass, method: string): Promise<new (config: unknown) => T> {
-  const { file, exportName } = userClass;
+export async function loadUserClass<T extends object>(userClass: UserClass, method: string): Promise<UserFactory<T>> {
+  const { file, exportName, args = {} } = userClass;
   const name = relative(process.cwd(), file);
   let namespace: Record<string, unknown>;
   try {
@@ -77,7 +86,6 @@ export async function loadUserClass<T>(userClass: UserClass, method: string): Pr
   ) {
     throw new ConfigError(`\`${exportName}\` of ${name} is no class with a method \`${method}\``);
   }
-  return found as new (
-    config: unknown,
-  ) => T;
+  const Class = found as new (config: unknown) => T;
+  return (config) => Object.assign(new Class(config), { args: structuredClone(args) });
 }

@@ -1,5 +1,5 @@
 import { ConfigError } from "../native/errors.js";
-import type { EpisodeExecutor, EpisodeJob, EpisodeOutcome } from "./episode.js";
+import type { EpisodeExecutor, EpisodeJob, EpisodeOutcome, GroupJob, GroupOutcome } from "./episode.js";
 import { WorkerThread, type WorkerThreadOptions } from "./worker-thread.js";
 
 export interface WorkerPoolOptions extends WorkerThreadOptions {
@@ -29,7 +29,11 @@ export class WorkerPool implements EpisodeExecutor {
   }
 
   execute(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
-    return job.alone ? this.executeAlone(job, signal) : this.executeShared(job, signal);
+    return this.onThread(job.alone, (thread) => thread.run(job, signal));
+  }
+
+  judgeGroup(job: GroupJob, signal: AbortSignal): Promise<GroupOutcome> {
+    return this.onThread(job.alone, (thread) => thread.judgeGroup(job, signal));
   }
 
   async dispose(): Promise<void> {
@@ -38,23 +42,27 @@ export class WorkerPool implements EpisodeExecutor {
     await Promise.all(all.map(async (thread) => (await thread?.catch(() => undefined))?.terminate()));
   }
 
-  private async executeShared(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
+  private onThread<T>(alone: boolean, run: (thread: WorkerThread) => Promise<T>): Promise<T> {
+    return alone ? this.runAlone(run) : this.runShared(run);
+  }
+
+  private async runShared<T>(run: (thread: WorkerThread) => Promise<T>): Promise<T> {
     const index = this.loads.indexOf(Math.min(...this.loads));
     this.loads[index] = (this.loads[index] ?? 0) + 1;
     try {
-      return await (await this.thread(index)).run(job, signal);
+      return await run(await this.thread(index));
     } finally {
       this.loads[index] = (this.loads[index] ?? 1) - 1;
     }
   }
 
-  private async executeAlone(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
+  private async runAlone<T>(run: (thread: WorkerThread) => Promise<T>): Promise<T> {
     if (this.freeAlone > 0) this.freeAlone--;
     else await new Promise<void>((resolve) => this.waitingAlone.push(resolve));
     const thread = this.open();
     this.extra.add(thread);
     try {
-      return await (await thread).run(job, signal);
+      return await run(await thread);
     } finally {
       this.extra.delete(thread);
       await (await thread.catch(() => undefined))?.terminate();

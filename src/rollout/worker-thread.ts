@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import type { EpisodeTrace, JudgeLlm } from "../agent/judge.js";
 import type { PythonResult } from "../agent/tools.js";
 import { ConfigError } from "../native/errors.js";
-import type { EpisodeJob, EpisodeOutcome, FailureKind } from "./episode.js";
+import type { EpisodeJob, EpisodeOutcome, FailureKind, GroupJob, GroupOutcome, JobFailure } from "./episode.js";
 import { BeatWatch, ThreadMarks } from "./thread-marks.js";
 import type { UserClass } from "./user-code.js";
 import { workerEntry } from "./worker-entry.js";
-import type { FromWorker, ToWorker, WorkerSetup } from "./worker-protocol.js";
+import type { FromWorker, ServiceAnswer, ServiceCall, ToWorker, WorkerSetup } from "./worker-protocol.js";
 
 /** What every thread of a pool gets, and whom it tells what. */
 export interface WorkerThreadOptions {
@@ -14,6 +15,8 @@ export interface WorkerThreadOptions {
   judge: UserClass | null;
   config: Record<string, unknown>;
   runPython: (code: string, timeoutMs?: number) => Promise<PythonResult>;
+  /** Whom judges ask. */
+  llm: JudgeLlm;
   /** A thread that computes for so long without turning its event loop is ended. */
   stallMs: number;
   /** Heap of one thread. */
@@ -34,7 +37,8 @@ const END_MS = 3000;
 const FULL_HEAP = 0.7;
 
 interface ActiveRun {
-  settle(outcome: EpisodeOutcome): void;
+  settle(outcome: EpisodeOutcome | GroupOutcome): void;
+  beginJudging?: (() => EpisodeTrace) | undefined;
 }
 
 /** One worker thread, as the pool sees it. */
@@ -98,22 +102,36 @@ export class WorkerThread {
     return !this.ended && this.abandoned === 0;
   }
 
-  run(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
+  run({ workflowTask, baseUrl, apiKey, beginJudging }: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
+    const message = (slot: number): ToWorker => ({ type: "run", slot, workflowTask, baseUrl, apiKey });
+    return this.start(message, signal, beginJudging) as Promise<EpisodeOutcome>;
+  }
+
+  judgeGroup({ episodes }: GroupJob, signal: AbortSignal): Promise<GroupOutcome> {
+    return this.start((slot) => ({ type: "judge-group", slot, episodes }), signal) as Promise<GroupOutcome>;
+  }
+
+  private start(
+    message: (slot: number) => ToWorker,
+    signal: AbortSignal,
+    beginJudging?: () => EpisodeTrace,
+  ): Promise<EpisodeOutcome | GroupOutcome> {
     if (this.ended) return Promise.resolve({ kind: "interrupted", alone: false });
     const slot = this.nextSlot++;
     return new Promise((resolve) => {
       let givingUp: NodeJS.Timeout | undefined;
       const onAbort = () => {
-        const message = (signal.reason as Error).message;
-        this.post({ type: "abort", slot, message });
+        const reason = (signal.reason as Error).message;
+        this.post({ type: "abort", slot, message: reason });
         givingUp = setTimeout(() => {
           this.abandoned++;
           const isHeldUp = this.beat.isSilent && this.marks.current !== slot; // by another episode that loops
-          const outcome = failed("timeout", `${message}; it did not stop`);
+          const outcome = failed("timeout", `${reason}; it did not stop`);
           this.settle(slot, isHeldUp ? { kind: "interrupted", alone: false } : outcome);
         }, GRACE_MS);
       };
       this.active.set(slot, {
+        beginJudging,
         settle: (outcome) => {
           clearTimeout(givingUp);
           signal.removeEventListener("abort", onAbort);
@@ -121,8 +139,7 @@ export class WorkerThread {
         },
       });
       signal.addEventListener("abort", onAbort);
-      const { workflowTask, baseUrl, apiKey } = job;
-      this.post({ type: "run", slot, workflowTask, baseUrl, apiKey });
+      this.post(message(slot));
       if (signal.aborted) onAbort();
     });
   }
@@ -157,26 +174,34 @@ export class WorkerThread {
   }
 
   private receive(message: FromWorker): void {
-    if (message.type === "scored" || message.type === "failed") {
-      const { type, slot, ...rest } = message;
-      this.settle(slot, { kind: type, ...rest } as EpisodeOutcome);
-    } else if (message.type === "python") void this.answerPython(message.call, message.code, message.timeoutMs);
+    if (message.type === "call") void this.serve(message.call, message.service);
     else if (message.type === "stray") this.options.onStray(message.message);
+    else if (message.type === "judging") {
+      const trace = this.active.get(message.slot)?.beginJudging?.() ?? { calls: [], toolResults: [] };
+      this.post({ type: "trace", slot: message.slot, trace });
+    } else if (message.type !== "ready" && message.type !== "load-failed") {
+      const { type, slot, ...rest } = message;
+      this.settle(slot, { kind: type, ...rest } as EpisodeOutcome | GroupOutcome);
+    }
   }
 
-  private async answerPython(call: number, code: string, timeoutMs: number | undefined): Promise<void> {
+  private async serve(call: number, service: ServiceCall): Promise<void> {
+    const { runPython, llm } = this.options;
+    let answer: ServiceAnswer;
     try {
-      this.post({ type: "python", call, result: await this.options.runPython(code, timeoutMs) });
+      const isPython = service.name === "python";
+      answer = { value: await (isPython ? runPython(service.code, service.timeoutMs) : llm.ask(service.question)) };
     } catch (error) {
-      this.post({ type: "python", call, error: (error as Error).message });
+      answer = { error: (error as Error).message };
     }
+    this.post({ type: "answer", call, answer });
   }
 
   private post(message: ToWorker): void {
     if (!this.ended) this.port.postMessage(message);
   }
 
-  private settle(slot: number, outcome: EpisodeOutcome): void {
+  private settle(slot: number, outcome: EpisodeOutcome | GroupOutcome): void {
     const run = this.active.get(slot);
     this.active.delete(slot);
     run?.settle(outcome);
@@ -219,6 +244,6 @@ export class WorkerThread {
   }
 }
 
-function failed(kind: FailureKind, message: string): EpisodeOutcome {
+function failed(kind: FailureKind, message: string): JobFailure {
   return { kind: "failed", failure: { kind, message }, unrepeatable: [] };
 }

@@ -32,8 +32,6 @@ export interface PreparedCompletion {
 interface ChoiceState {
   assembler: ReplyAssembler;
   logprobs: TokenLogprob[];
-  /** Nothing more is wanted of it: it ended, or met a stop text. */
-  done: boolean;
 }
 
 /** Runs chat requests on the engine and records what was sampled. */
@@ -48,8 +46,11 @@ export class ChatCompletions {
     this.prompts = new PromptBuilder(tokenizer, template);
   }
 
-  /** Builds the prompt. 400 where the template refuses the messages or the prompt does not fit. */
-  prepare(request: ChatRequest, session: Session): PreparedCompletion {
+  /**
+   * Builds the prompt. 400 where the template refuses the messages or the prompt does not fit.
+   * @param issued Number of the call among equal ones, where the client has counted.
+   */
+  prepare(request: ChatRequest, session: Session, issued?: number): PreparedCompletion {
     let prompt: BuiltPrompt;
     try {
       prompt = this.prompts.build(request, session.replies);
@@ -69,7 +70,7 @@ export class ChatCompletions {
       );
     }
     session.noteForks(prompt.forks);
-    const identity = session.identify(prompt.promptIds, request);
+    const identity = session.identify(prompt.promptIds, request, issued);
     return { request, prompt, identity, maxTokens: Math.min(request.maxTokens, maxContext - length) };
   }
 
@@ -82,19 +83,14 @@ export class ChatCompletions {
   ): Promise<CompletionResult> {
     const { request, prompt, identity } = prepared;
     const choices = Array.from({ length: request.n }, (_, choice) => this.newChoice(prepared, choice));
-    // Once every choice has met its stop text the engine is told to end, which is no cancellation.
-    const engineStop = new AbortController();
-    const stopEngine = () => engineStop.abort();
-    controller.signal.addEventListener("abort", stopEngine, { once: true });
-    if (controller.signal.aborted) stopEngine();
-    const onTokens = (events: readonly TokenEvent[]) => {
+    const onTokens = (events: readonly TokenEvent[], endChoice: (choice: number) => void) => {
       for (const event of events) {
         const choice = choices[event.choice] as ChoiceState;
+        if (choice.assembler.stopped) continue;
         const { deltas, logprobs } = this.take(choice, event, request);
-        choice.done = choice.assembler.stopped || event.finishReason !== undefined;
         if (sink !== undefined && deltas.length + logprobs.length > 0) sink(event.choice, deltas, logprobs);
+        if (choice.assembler.stopped && event.finishReason === undefined) endChoice(event.choice);
       }
-      if (choices.every((choice) => choice.done)) stopEngine();
     };
     let completions: Completion[];
     try {
@@ -108,30 +104,33 @@ export class ChatCompletions {
         stopTokenIds: this.tokenizer.endIds,
         topLogprobs: request.topLogprobs,
         choices: request.n,
-        signal: engineStop.signal,
+        signal: controller.signal,
         keepPartial: true,
         ...(sink !== undefined || request.stop.length > 0 ? { onTokens } : {}),
       });
     } catch (error) {
       if (error instanceof AbortError && controller.signal.aborted) throw controller.signal.reason;
       throw error;
-    } finally {
-      controller.signal.removeEventListener("abort", stopEngine);
     }
     const results = completions.map((completion) =>
       this.finish(completion, choices[completion.choice] as ChoiceState, prepared, session, controller.signal, sink),
     );
     controller.signal.throwIfAborted();
     if (results.some((result) => result.finishReason === "cancelled")) throw generationCancelled();
-    const completionTokens = results.reduce((sum, result) => sum + result.tokens, 0);
-    return { choices: results, promptTokens: prompt.promptIds.length, completionTokens };
+    return {
+      choices: results,
+      promptTokens: prompt.promptIds.length,
+      // The other choices find what the first one has just computed.
+      cachedTokens: completions[0]?.cachedTokens ?? 0,
+      completionTokens: results.reduce((sum, result) => sum + result.tokens, 0),
+    };
   }
 
   private newChoice({ request, identity }: PreparedCompletion, choice: number): ChoiceState {
     const { stop, parseTools } = request;
     const toolCallId = (index: number) => identity.toolCallId(choice, index);
     const assembler = new ReplyAssembler({ tokenizer: this.tokenizer, stop, parseTools, toolCallId });
-    return { assembler, logprobs: [], done: false };
+    return { assembler, logprobs: [] };
   }
 
   private take(
@@ -192,6 +191,7 @@ export class ChatCompletions {
       finishReason,
       ...dropReason(cancelled, length),
       ordinal: prepared.identity.ordinal,
+      repetition: prepared.identity.repetition,
       messages: request.sentMessages,
       reply: body,
     });

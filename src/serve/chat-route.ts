@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { clientGone, queueFull, toApiError } from "./api-error.js";
+import { readCallOrdinal } from "./call-numbers.js";
 import type { ChatCompletions, PreparedCompletion } from "./chat-completion.js";
 import { readChatRequest } from "./chat-request.js";
 import type { ServerOptions } from "./contract.js";
@@ -36,9 +37,9 @@ export class ChatRoute {
     const limit = this.options.maxPending ?? MAX_PENDING;
     if (this.pending >= limit) throw queueFull(limit);
     const started = performance.now();
-    // Nothing is awaited up to here: calls are counted in the order of arrival.
+    // Nothing is awaited up to here: calls that bring no number are counted in the order of arrival.
     const chat = readChatRequest(request.body, session.options, this.options.modelName);
-    const prepared = this.completions.prepare(chat, session);
+    const prepared = this.completions.prepare(chat, session, readCallOrdinal(request.headers));
     const controller = new AbortController();
     const onClose = () => {
       if (!reply.raw.writableFinished) controller.abort(clientGone());

@@ -41,6 +41,8 @@ export interface ChoiceResult {
 export interface CompletionResult {
   choices: readonly ChoiceResult[];
   promptTokens: number;
+  /** Of these, those that the engine had computed before. */
+  cachedTokens: number;
   completionTokens: number;
 }
 
@@ -127,10 +129,11 @@ function toolCallBody(call: { id: string; name: string; arguments: string }): To
 }
 
 function usageBody(result: CompletionResult): object {
-  const { promptTokens, completionTokens } = result;
+  const { promptTokens, cachedTokens, completionTokens } = result;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
   };
 }

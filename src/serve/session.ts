@@ -1,5 +1,6 @@
 import { LruCache } from "../text/lru-cache.js";
 import { type ApiError, keyRevoked } from "./api-error.js";
+import { CallNumbers } from "./call-numbers.js";
 import type { ChatRequest } from "./chat-request.js";
 import type { OpenSession, PromptFork, ServeSession } from "./contract.js";
 import { digest, idOf, seedOf } from "./digest.js";
@@ -12,12 +13,14 @@ export type CallSampling = Pick<
   "temperature" | "topP" | "topK" | "minP" | "maxTokens" | "n" | "stop" | "seed"
 >;
 
-/** Who a call is: decided by its session and its prompt, never by when it arrived. */
+/** Who a call is: decided by its session, its prompt and its number among equal calls. */
 export interface CallIdentity {
   /** `chatcmpl-…` */
   callId: string;
   /** Arrival order within the session. */
   ordinal: number;
+  /** Number among the session's equal calls, from 0. */
+  repetition: number;
   /** Decides every draw of the call. */
   seed: bigint;
   toolCallId(choice: number, index: number): string;
@@ -31,7 +34,7 @@ const MAX_FORKS = 10_000;
 export class Session implements OpenSession {
   readonly replies = new SessionMessages();
   readonly forks: PromptFork[] = [];
-  private readonly equalCalls = new LruCache<string, number>(COUNTED_CALLS);
+  private readonly equalCalls = new LruCache<string, CallNumbers>(COUNTED_CALLS);
   private readonly forkKeys = new LruCache<string, true>(MAX_FORKS);
   private readonly running = new Map<AbortController, Promise<void>>();
   private calls = 0;
@@ -47,15 +50,17 @@ export class Session implements OpenSession {
   }
 
   /**
-   * Counts a call in. Its seed mixes the session's, the number of equal calls before it (same prompt, same sampling),
-   * and the request's own; outside training a request with a seed repeats, so there the rest is left out.
+   * Counts a call in. Its seed mixes the session's, its number among equal calls (same prompt, same sampling), and the
+   * request's own; outside training a request with a seed repeats, so there the rest is left out.
+   * @param issued The number as the client counted when it made the call; without it, calls are counted as they arrive.
    */
-  identify(promptIds: Int32Array, sampling: CallSampling): CallIdentity {
+  identify(promptIds: Int32Array, sampling: CallSampling, issued?: number): CallIdentity {
     const { temperature, topP, topK, minP, maxTokens, n, stop, seed: requestSeed } = sampling;
     const options = JSON.stringify([temperature, topP, topK, minP, maxTokens, n, stop, String(requestSeed)]);
     const call = digest("call", promptIds, options).toString("base64");
-    const repetition = this.equalCalls.get(call) ?? 0;
-    this.equalCalls.set(call, repetition + 1);
+    const numbers = this.equalCalls.get(call) ?? new CallNumbers();
+    this.equalCalls.set(call, numbers);
+    const repetition = numbers.take(issued);
     const { seed, training } = this.options;
     const id = idOf("id", seed, call, repetition);
     const repeats = requestSeed !== undefined && !training;
@@ -63,6 +68,7 @@ export class Session implements OpenSession {
     return {
       callId: `chatcmpl-${id}`,
       ordinal: this.calls++,
+      repetition,
       seed: drawn,
       toolCallId: (choice, index) => `call_${idOf("tool call", id, choice, index)}`,
     };

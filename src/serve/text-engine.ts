@@ -7,7 +7,8 @@ export interface TextEngine {
     promptIds: Int32Array,
     options: SamplingOptions & {
       signal?: AbortSignal;
-      onTokens?: (events: readonly TokenEvent[]) => void;
+      /** `endChoice` ends one choice, whose completion then has its tokens so far. */
+      onTokens?: (events: readonly TokenEvent[], endChoice: (choice: number) => void) => void;
       /** Resolve with what there is, instead of rejecting, when `signal` aborts. */
       keepPartial?: boolean;
     },

@@ -4,7 +4,7 @@ import { AjetError, ConfigError, FileError } from "../native/errors.js";
 import type { Model } from "../native/model.js";
 import type { Trainer } from "../native/trainer.js";
 import { fileError, readJson, syncFolder, syncPath, writeJsonAtomically } from "./atomic-file.js";
-import type { RunState } from "./run-state.js";
+import { newTotals, type RunState } from "./run-state.js";
 
 const STATE_FILE = "run_state.json";
 /** Part of the name of a folder that is being written or removed. */
@@ -84,7 +84,7 @@ export class Checkpoints {
     const state = readJson(file) as RunState;
     if (state.format !== 1)
       throw new FileError(`${file} has format ${String(state.format)}, this version reads format 1`);
-    return state;
+    return { ...state, totals: { ...newTotals(), ...state.totals } }; // an older version may know fewer sums
   }
 
   async #write(target: string, model: Model, trainer: Trainer, state: RunState, modelFolder: string): Promise<void> {

@@ -18,6 +18,8 @@ export interface RunTotals {
   calls_trained: number;
   calls_merged: number;
   calls_dropped: number;
+  /** Places where an episode's prompts left the recorded tokens: the token log names message and field. */
+  prompt_forks: number;
   /** Dropped calls and episodes by reason. */
   drop_reasons: Record<string, number>;
 }
@@ -51,6 +53,7 @@ export function newTotals(): RunTotals {
     calls_trained: 0,
     calls_merged: 0,
     calls_dropped: 0,
+    prompt_forks: 0,
     drop_reasons: {},
   };
 }

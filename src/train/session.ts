@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
+import type { JudgeLlm } from "../agent/judge.js";
 import type { AjetConfig } from "../config/schema.js";
 import type { Engine } from "../native/engine.js";
 import { loadModel, type Model } from "../native/model.js";
@@ -13,6 +14,7 @@ import { startServer } from "../serve/server.js";
 import { loadTextModel } from "../serve/text-model.js";
 import { createPythonSandbox, type PythonSandbox } from "../tools/python-sandbox.js";
 import { GuardedRunner } from "./guarded-runner.js";
+import { openJudgeLlm } from "./judge-llm.js";
 import { engineOptions, placeOf } from "./native-options.js";
 import { type PathRoots, resolvePath } from "./resolve-path.js";
 
@@ -55,7 +57,9 @@ export class Session implements AsyncDisposable {
       const text = await loadTextModel(modelFolder, model, engine);
       const server = await startServer({ ...text, onError: (error) => runner?.onServerError(error) });
       owned.defer(() => server.stop());
-      const executor = createExecutor(options, sandbox);
+      const llm = openJudgeLlm(config, (problem) => options.onUserOutput?.(`${problem}\n`));
+      owned.defer(async () => llm.close());
+      const executor = createExecutor(options, sandbox, llm);
       owned.defer(() => executor.dispose());
       await executor.start();
       runner = new GuardedRunner(createRunner(options, server, executor));
@@ -101,8 +105,17 @@ function createRunner(
     runSeed: config.trainer_common.seed,
     maxParallel: debug ? config.debug.debug_max_parallel : max_env_worker,
     timeoutMs: debug ? Number.POSITIVE_INFINITY : episode_timeout_s * 1000,
+    judgeTimeoutMs: debug ? Number.POSITIVE_INFINITY : config.task_judge.timeout_s * 1000,
     maxAttempts: max_attempts,
   });
+}
+
+function findUserClasses({ rollout, task_judge }: AjetConfig, folder: string) {
+  const { user_workflow, workflow_args } = rollout;
+  const { judge_protocol, judge_args } = task_judge;
+  const workflow = findUserClass("rollout.user_workflow", user_workflow, folder);
+  const judge = judge_protocol === null ? null : findUserClass("task_judge.judge_protocol", judge_protocol, folder);
+  return { workflow: { ...workflow, args: workflow_args }, judge: judge && { ...judge, args: judge_args } };
 }
 
 /** Threads for workflows and judges where the configuration leaves it open. */
@@ -112,16 +125,14 @@ const MOST_WORKER_THREADS = 4;
 const STALL_MS = 10_000;
 const WORKER_HEAP_MB = 512;
 
-function createExecutor(options: SessionOptions, sandbox: PythonSandbox): EpisodeExecutor {
+function createExecutor(options: SessionOptions, sandbox: PythonSandbox, llm: JudgeLlm): EpisodeExecutor {
   const { config, yamlFile, debug } = options;
-  const { user_workflow, worker_threads, episode_timeout_s } = config.rollout;
-  const { judge_protocol } = config.task_judge;
-  const folder = dirname(yamlFile);
+  const { worker_threads, episode_timeout_s } = config.rollout;
   const common = {
-    workflow: findUserClass("rollout.user_workflow", user_workflow, folder),
-    judge: judge_protocol === null ? null : findUserClass("task_judge.judge_protocol", judge_protocol, folder),
+    ...findUserClasses(config, dirname(yamlFile)),
     config: config as unknown as Record<string, unknown>,
     runPython: (code: string, timeoutMs?: number) => sandbox.run(code, timeoutMs === undefined ? {} : { timeoutMs }),
+    llm,
   };
   if (debug) return new InProcessExecutor(common);
   return new WorkerPool({

@@ -13,6 +13,8 @@ export interface StepOutcome {
   /** Absent where no call was left to train on. */
   stats: TrainStats | undefined;
   verdicts: readonly CallVerdict[];
+  /** Of {@link sharedPrefix}. */
+  sharedPromptTokens: number;
   rolloutSeconds: number;
   updateSeconds: number;
 }
@@ -39,11 +41,12 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
     "rollout/calls_trained": fates("trained"),
     "rollout/calls_merged": fates("merged"),
     "rollout/calls_dropped": fates("dropped"),
+    "rollout/prompt_forks": sum(results.map((result) => result.forks.length)),
     "rollout/tokens_generated": generated,
     "response_length/mean": mean(lengths),
     "response_length/max": most(lengths),
     "response_length/min": least(lengths),
-    "prompt_length/shared": sharedPrefix(results),
+    "prompt_length/shared": outcome.sharedPromptTokens,
     "prompt_length/mean": mean(prompts),
     "timing_s/rollout": outcome.rolloutSeconds,
     "timing_s/update": outcome.updateSeconds,
@@ -105,9 +108,10 @@ export function addToTotals(totals: RunTotals, outcome: StepOutcome): void {
   const { results, stats, verdicts } = outcome;
   totals.wall_seconds += outcome.rolloutSeconds + outcome.updateSeconds;
   totals.episodes += results.length;
-  totals.shared_prompt_tokens = Math.max(totals.shared_prompt_tokens, sharedPrefix(results));
+  totals.shared_prompt_tokens = Math.max(totals.shared_prompt_tokens, outcome.sharedPromptTokens);
   for (const result of results) {
     totals.tokens_generated += sum(capturedCalls(result).map((call) => call.sampledIds.length));
+    totals.prompt_forks += result.forks.length;
     if (result.unrepeatable.length > 0) totals.episodes_unrepeatable++;
     if (result.error) {
       totals.episodes_dropped++;

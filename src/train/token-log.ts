@@ -41,6 +41,7 @@ export class TokenLog {
         reason: result.reason,
         dropped: result.error,
         attempts: result.attempts,
+        forks: result.forks.map(({ messageIndex, field }) => ({ message: messageIndex, field })),
         calls: [
           ...result.calls.map((call) => callLine(call, verdicts.get(call), entropies.get(call))),
           ...result.droppedCalls.map(({ call, reason }) => callLine(call, { fate: "dropped", reason }, undefined)),

@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import { Ajet, ajet, jsonLines, MODEL, readJson, settings, temporaryFolder } from "./ajet.js";
 
 const folder = temporaryFolder();
+/** Settings of a run, which commands take that do not depend on them. */
+const RUN = { "trainer_common.seed": 7, "rollout.num_repeat": 4 };
 
 describe("ajet problems", () => {
   it("writes splits that share no question", async () => {
@@ -21,6 +23,13 @@ describe("ajet problems", () => {
     expect(code).toBe(0);
     const files = jsonLines(stdout);
     expect(files.map(({ problems }) => problems)).toEqual([20, 10, 40]);
+    const again = await ajet(["problems", "--out", join(folder, "again"), "--seed", "5", ...counts, ...settings(RUN)]);
+    expect(again.code).toBe(0);
+    for (const name of ["train.jsonl", "heldout.jsonl", "unseen.jsonl"]) {
+      expect(readFileSync(join(folder, "again", name), "utf8")).toBe(
+        readFileSync(join(folder, "problems", name), "utf8"),
+      );
+    }
     const questions = files.flatMap(({ file }) =>
       jsonLines(readFileSync(file, "utf8")).map(({ question }) => question),
     );
@@ -33,11 +42,27 @@ describe("ajet doctor", () => {
     const { code, stdout } = await ajet(["doctor", "--json"]);
     const findings = jsonLines(stdout);
     expect(findings.map(({ name }) => name)).toEqual([
-      ...["machine", "node", "native core", "cuda", "cmake", "make", "g++", "python tool"],
+      ...["machine", "node", "native core", "cuda", "device", "cmake", "make", "g++", "python tool"],
     ]);
     const missing = findings.filter(({ ok, name }) => !ok && name !== "cuda");
     expect(code).toBe(missing.length === 0 ? 0 : 1);
     expect(findings.find(({ name }) => name === "native core").ok).toBe(true);
+  });
+
+  it("shows the device that the settings come to, and fails where it is not there", async () => {
+    const device = async (...args: string[]) => {
+      const { code, stdout } = await ajet(["doctor", "--json", ...args]);
+      return { code, ...jsonLines(stdout).find(({ name }) => name === "device") };
+    };
+    expect(await device(...settings({ "model.device": "cpu", "model.threads": 1 }))).toMatchObject({
+      ok: true,
+      value: expect.stringMatching(/^cpu, threads 1 -> cpu, 1 thread/),
+    });
+    // Keys that say nothing of the device are taken, so that the options of a run can be given as they are.
+    expect(await device("--threads", "2", ...settings({ "rollout.num_repeat": 4 }))).toMatchObject({
+      value: expect.stringMatching(/^auto, threads 2 -> /),
+    });
+    expect(await device(...settings({ "model.device": "cuda:99" }))).toMatchObject({ code: 1, ok: false });
   });
 });
 

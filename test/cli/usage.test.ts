@@ -41,6 +41,16 @@ describe("exit codes", () => {
     ],
     [["sft", "--data", "x.jsonl", "--model", "models/ajet-tiny", "--out", "x"], "x.jsonl do not exist"],
     [["bench", "--new-tokens", "0"], "at least 1"],
+    [["doctor", "--set", "model.devise=cpu"], "did you mean `model.device`?"],
+    [["doctor", "--set", "model.device=tpu"], "`model.device`"],
+    [["problems", "--set", "rollout.nothing=1"], "`rollout.nothing` is not a key"],
+    [["build", "--set", "modle.path=x"], "did you mean `model`?"],
+    [["build", "--set", "model.path"], "Expected KEY=VALUE for --set"],
+    [["train", "--set", "trainer_common.optim.lr=1e30"], "at most 1 (1e-7 to 1e-3 is usual), but received 1e+30"],
+    [
+      ["sft", "--data", "x.jsonl", "--model", "models/ajet-tiny", "--out", "x", "--lr", "2"],
+      "`trainer_common.optim.lr`",
+    ],
   ])("%j is a mistake of usage: 2", async (args, part) => {
     const { code, stdout, stderr } = await ajet(
       ["train", "eval"].includes(args[0] as string) ? [...args, "--set", `experiment_dir=${folder}`] : args,

@@ -86,12 +86,28 @@ model:
     ["trainer_common.algorithm.adv_estimator=gae", 'received "gae"'],
     ["rollout.top_p=0.9", "received 0.9"],
     ["experiment_name=a/b", "Expected a name without slashes"],
+    ["trainer_common.optim.lr=1e30", "`trainer_common.optim.lr`: Expected a learning rate above 0 and at most 1"],
+    ["trainer_common.optim.lr=1.001", "received 1.001"],
+    ["rollout.workflow_args=[1]", "`rollout.workflow_args`"],
+    ["task_judge.judge_args=3", "`task_judge.judge_args`"],
     ["rollout.user_workflow.x=1", "`user_workflow` is "],
     ["seed", "Expected KEY=VALUE for --set"],
     ["=3", "Expected KEY=VALUE for --set"],
     ["data.train_batch_size=[1", "Expected a YAML value for --set data.train_batch_size"],
   ])("refuses --set %s", (override, part) => {
     expect(messageOf(MINIMAL, [override])).toContain(part);
+  });
+
+  it("leaves what user code gets as it is", () => {
+    expect(load(MINIMAL).config).toMatchObject({ rollout: { workflow_args: {} }, task_judge: { judge_args: {} } });
+    const { config } = load(
+      MINIMAL.replace(
+        "    user_workflow",
+        "    workflow_args: { turns: 3, tools: { python: [a] } }\n    user_workflow",
+      ),
+      ["rollout.workflow_args.tools.shell=null"],
+    );
+    expect(config.rollout.workflow_args).toEqual({ turns: 3, tools: { python: ["a"], shell: null } });
   });
 
   it("says which known keys have no effect", () => {
@@ -109,15 +125,17 @@ model:
     for (const note of notes) expect(note).toContain("`data.max_response_length` has no effect here: only");
   });
 
-  it("says so of the task reader that is not chosen, of epochs beside steps, of the end of a constant schedule", () => {
+  it("says so of a task reader that is not chosen, a judge that is not there, epochs beside steps, the end of a constant schedule", () => {
     const { notes } = load(MINIMAL, [
       "task_reader.dataset_file.training.file_path=x",
       "trainer_common.total_training_steps=3",
       "trainer_common.total_epochs=2",
       "trainer_common.optim.final_ratio=0.1",
+      "task_judge.judge_args.strict=true",
     ]);
     expect(notes.map((note) => note.split("`")[1])).toEqual([
       "task_reader.dataset_file",
+      "task_judge.judge_args",
       "trainer_common.total_epochs",
       "trainer_common.optim.final_ratio",
     ]);

@@ -139,7 +139,8 @@ describe("arguments", () => {
     await expect(createModel(TINY, 1n, { threads: 257 })).rejects.toEqual(refusal("`threads` but received 257"));
     await expect(loadModel(7 as unknown as string)).rejects.toEqual(refusal("`dir` but received 7"));
     await expect(loadModel("x", { device: "tpu" as "cpu" })).rejects.toEqual(refusal('"tpu"'));
-    await expect(loadModel("x", { device: "cuda" })).rejects.toMatchObject({ code: "ERR_AJET_NATIVE_DEVICE" });
+    await expect(loadModel("x", { device: "cuda:99" })).rejects.toMatchObject({ code: "ERR_AJET_NATIVE_DEVICE" });
+    await expect(loadModel("x", { device: "cpu", dtype: "bfloat16" })).rejects.toEqual(refusal("needs CUDA"));
     await expect(model.save("x", { dtype: "int8" as "float32" })).rejects.toEqual(refusal('"int8"'));
   });
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/native/engine.js";
 import type { Model } from "../../src/native/model.js";
-import type { Completion } from "../../src/native/types.js";
+import type { Completion, TokenEvent } from "../../src/native/types.js";
 import { KV_BYTES, tinyModel } from "./tiny-model.js";
 
 let model: Model;
@@ -62,6 +62,34 @@ describe("generate", () => {
     const [stopped] = await engine.generate([9, 8, 7], { maxTokens: 12, temperature: 0, stopTokenIds: [stop] });
     expect(stopped?.finishReason).toBe("stop");
     expect(stopped?.tokens).toEqual(greedy?.tokens.slice(0, first + 1));
+  });
+
+  it("ends one choice when it is told to; the others go on as if nothing had happened", async () => {
+    await using long = await model.createEngine({ kvBytes: KV_BYTES, maxContext: 8192 });
+    const options = { maxTokens: 3000, choices: 3, seed: 5n };
+    const whole = await long.generate([6, 5, 4], options);
+    const onTokens = (events: readonly TokenEvent[], endChoice: (choice: number) => void) => {
+      if (events.some(({ choice }) => choice === 1)) endChoice(1);
+    };
+    const [first, ended, last] = await long.generate([6, 5, 4], { ...options, onTokens });
+    expect(plain([first as Completion, last as Completion])).toEqual(
+      plain([whole[0] as Completion, whole[2] as Completion]),
+    );
+    expect(ended?.finishReason).toBe("cancelled");
+    const length = ended?.tokens.length as number;
+    expect(length).toBeLessThan(3000);
+    expect([...(ended as Completion).tokens]).toEqual([...(whole[1] as Completion).tokens.slice(0, length)]);
+  });
+
+  it("tells how much of the prompt was cached", async () => {
+    const prompt = [50, 51, 52, 53, 54, 55];
+    const options = { maxTokens: 4, seed: 1n };
+    await engine.resetPrefixCache();
+    const [first] = await engine.generate(prompt, options);
+    const [again] = await engine.generate([...prompt, ...(first as Completion).tokens, 60], options);
+    expect(first?.cachedTokens).toBe(0);
+    expect(again?.cachedTokens).toBe(prompt.length + 3); // the last token that is sampled is never computed
+    await engine.resetPrefixCache();
   });
 
   it("copies the prompt when it is called", async () => {

@@ -50,6 +50,7 @@ describe("a reply", () => {
         prompt_tokens: promptTokens,
         completion_tokens: completionTokens,
         total_tokens: promptTokens + completionTokens,
+        prompt_tokens_details: { cached_tokens: Math.floor(promptTokens / 2) },
       },
     });
     expect(reply.id).toMatch(/^chatcmpl-[0-9a-f]{24}$/);
@@ -73,6 +74,7 @@ describe("a reply", () => {
         lastVersion: 3,
         finishReason: "stop",
         ordinal: 0,
+        repetition: 0,
         messages: user,
         reply: reply.choices[0]?.message,
       },
@@ -322,11 +324,15 @@ describe("stop", () => {
     }
   });
 
-  it("cancels the generation", async () => {
-    await start(() => [...saying("a STOP").slice(0, -1), ...Array(200).fill(tokenizer.encode("x")[0])]);
-    await whole({ stop: "STOP" });
-    expect(harness.engine.calls[0]?.options.signal?.aborted).toBe(true);
-    expect(harness.records[0]?.sampledIds.length).toBeLessThan(10);
+  it.each([1, 3])("ends the choices that met it, of %i", async (n) => {
+    const stopping = [...saying("a STOP").slice(0, -1), ...Array(200).fill(tokenizer.encode("x")[0])];
+    await start((_call, choice) => (choice === 1 ? saying("no end ".repeat(30)) : stopping));
+    const reply = await whole({ stop: "STOP", n });
+    expect(reply.choices.map((choice) => choice.finish_reason)).toEqual(Array(n).fill("stop"));
+    // Sampled, not recorded: what comes after a stop text would not be recorded anyway.
+    const sampled = harness.engine.calls[0]?.sampled as number[];
+    for (const choice of n === 1 ? [0] : [0, 2]) expect(sampled[choice]).toBeLessThan(10);
+    if (n > 1) expect(sampled[1]).toBe(saying("no end ".repeat(30)).length);
   });
 
   it("ends each of several choices on its own", async () => {

@@ -107,6 +107,35 @@ describe("an agent's conversation", () => {
     });
   });
 
+  it("tells how much of the second turn's prompt was computed before, whole or streamed", async () => {
+    await withSession({}, async (client) => {
+      await engine.resetPrefixCache();
+      const first = await ask(client, { temperature: 0 });
+      expect(first.usage?.prompt_tokens_details?.cached_tokens).toBe(0);
+      const { message } = first.choices[0] as OpenAI.ChatCompletion.Choice;
+      const id = message.tool_calls?.[0]?.id as string;
+      const messages = [...QUESTION, message, { role: "tool" as const, tool_call_id: id, content: "24" }];
+      const hits = engine.stats().prefixHitTokens;
+      const second = await ask(client, { messages, temperature: 0, n: 3 });
+      const [one, two] = records as [CallRecord, CallRecord];
+      // All of the first turn but its last token, whose KV nobody needed yet.
+      const cached = one.promptIds.length + one.sampledIds.length - 1;
+      expect(second.usage).toMatchObject({
+        prompt_tokens: two.promptIds.length,
+        prompt_tokens_details: { cached_tokens: cached },
+      });
+      expect(engine.stats().prefixHitTokens - hits).toBeGreaterThanOrEqual(cached);
+      const request = { messages: [...messages, { role: "user" as const, content: "Sure?" }], temperature: 0 };
+      const stream_options = { include_usage: true };
+      const stream = client.chat.completions.stream({ model: "any", tools: TOOLS, ...request, stream_options });
+      const { usage } = await stream.finalChatCompletion();
+      const streamed = usage?.prompt_tokens_details?.cached_tokens;
+      const third = records.at(-1) as CallRecord;
+      expect(streamed).toBe(third.promptIds.findIndex((id, i) => id !== two.promptIds[i]));
+      expect(streamed).toBeGreaterThan(cached);
+    });
+  });
+
   it("reports a reply that the client changed as a fork", async () => {
     await withSession({}, async (client, session) => {
       const { message } = (await ask(client, { temperature: 0 })).choices[0] as OpenAI.ChatCompletion.Choice;
@@ -226,6 +255,33 @@ describe("the engine behind the server", () => {
       expect(engine.stats().generatedTokens - before).toBeGreaterThan(0);
       expect(records[0]?.finishReason).toBe(reply.choices[0]?.finish_reason);
     });
+  });
+
+  it("ends each choice at its own stop text, while the others go on", async () => {
+    // Untaught, so that choices are long; large enough that a step takes longer than to tell of it.
+    const shape = { ...SHAPE, hidden_size: 256, intermediate_size: 512, num_hidden_layers: 6 };
+    await using untaught = await createModel(shape, 2n, { threads: 1 });
+    const own = await untaught.createEngine({ maxSequences: 16, kvBytes: 64 << 20 });
+    const other = await startServer({ engine: textEngine(own), tokenizer, chatTemplate, modelName: "untaught" });
+    const calls: CallRecord[] = [];
+    other.open(sessionOptions("key", { record: (call) => calls.push(call) }));
+    const client = new OpenAIClient({ baseURL: other.baseUrl, apiKey: "key", maxRetries: 0 });
+    const request = { model: "any", messages: QUESTION, n: 8, max_tokens: 300, stop: ["answer", "Q"], seed: 4 };
+    const whole = await client.chat.completions.create(request);
+    await until(() => own.stats().running === 0);
+    const lengths = calls.map(({ sampledIds }) => sampledIds.length);
+    const recorded = lengths.reduce((sum, length) => sum + length, 0);
+    // At least one choice goes on to the end, and would take the others along.
+    expect(lengths.filter((length) => length === 300).length).toBeGreaterThan(0);
+    const saved = lengths.reduce((sum, length) => sum + 300 - length, 0);
+    expect(saved).toBeGreaterThan(600);
+    // How far the engine gets before it is told depends on how busy the machine is.
+    expect(own.stats().generatedTokens - recorded).toBeLessThan(saved / 2);
+    // The same texts, streamed: each choice ends where it did.
+    const stream = client.chat.completions.stream({ ...request, stream: true });
+    const texts = (reply: OpenAI.ChatCompletion) => reply.choices.map(({ message }) => message.content);
+    expect(texts(await stream.finalChatCompletion())).toEqual(texts(whole));
+    await other.stop();
   });
 
   it("tells log-probs and alternatives", async () => {

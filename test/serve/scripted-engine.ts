@@ -9,6 +9,8 @@ type GenerateOptions = Parameters<TextEngine["generate"]>[1];
 export interface SeenCall {
   promptIds: Int32Array;
   options: GenerateOptions;
+  /** Tokens of each choice so far. */
+  sampled: number[];
 }
 
 /** The tokens to "sample" for a call's choice. */
@@ -39,7 +41,7 @@ export class ScriptedEngine implements TextEngine {
   }
 
   async generate(promptIds: Int32Array, options: GenerateOptions): Promise<Completion[]> {
-    const call = { promptIds, options };
+    const call: SeenCall = { promptIds, options, sampled: [] };
     const index = this.calls.push(call) - 1;
     const scripts = Array.from({ length: options.choices ?? 1 }, (_, choice) => this.script(call, choice, index));
     const states = scripts.map((ids) => ({ ids, length: 0, finish: undefined as NativeFinishReason | undefined }));
@@ -67,13 +69,18 @@ export class ScriptedEngine implements TextEngine {
           });
         }
       }
-      options.onTokens?.(events);
+      call.sampled = states.map(({ length }) => length);
+      options.onTokens?.(events, (choice) => {
+        const state = states[choice];
+        if (state !== undefined) state.finish ??= "cancelled";
+      });
     }
     return states.map(({ ids, length, finish }, choice) => ({
       choice,
       tokens: Int32Array.from(ids.slice(0, length)),
       logprobs: Float32Array.from({ length }, (_, i) => logprobOf(i)),
       finishReason: finish as NativeFinishReason,
+      cachedTokens: Math.floor(promptIds.length / 2),
       firstVersion: 3,
       lastVersion: 3,
       top: options.topLogprobs ? ids.slice(0, length).map((token) => this.top(token, options)) : [],

@@ -54,7 +54,10 @@ describe("a workflow that misbehaves in some episodes", () => {
       reasons.reduce((sum, [reason, times]) => sum + (reason.startsWith(start) ? times : 0), 0);
     expect(count("episode: ")).toBe(summary.episodes_dropped);
     expect(count("call: ")).toBe(summary.calls_dropped);
-    expect(summary.drop_reasons).toMatchObject({ "episode: timeout": 1, "episode: stalled": 1, "episode: exited": 1 });
+    expect(summary.drop_reasons).toMatchObject({ "episode: exited": 1 });
+    // A loop counts as stalled by its CPU time: on a busy machine its time limit is up before.
+    const { "episode: timeout": timeout, "episode: stalled": stalled = 0 } = summary.drop_reasons;
+    expect(timeout + stalled).toBe(2);
     expect(summary.episodes_unrepeatable).toBeGreaterThanOrEqual(2);
 
     const episodes = jsonLines(readFileSync(join(folder, "misbehaving/tokens/step_1.jsonl"), "utf8"));
@@ -73,11 +76,11 @@ describe("a workflow that misbehaves in some episodes", () => {
 });
 
 describe("NaN", () => {
-  it("stops the run before anything is done with it: a learning rate that explodes", async () => {
+  it("stops the run before anything is done with it: an optimizer that explodes", async () => {
     const { code, stderr } = await ajet([
       "train",
       ...tinyRun(folder, "exploding", {
-        "trainer_common.optim.lr": 1e38,
+        "trainer_common.optim.weight_decay": 1e300,
         "trainer_common.optim.schedule": "constant",
         "trainer_common.optim.warmup_steps": 0,
       }),
@@ -104,6 +107,15 @@ describe("NaN", () => {
     expect(code).toBe(1);
     expect(stderr).toContain("ERR_AJET_NUMERIC");
     expect(stderr).toContain("There is no checkpoint yet");
+  });
+});
+
+describe("a learning rate that destroys the policy", () => {
+  it("is told of as soon as it shows", async () => {
+    const optim = { "trainer_common.optim.lr": 0.5, "trainer_common.total_training_steps": 2 };
+    const { code, stderr } = await ajet(["train", ...tinyRun(folder, "collapsing", optim)]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/warning: policy collapsed: in step 2, .* Lower `trainer_common\.optim\.lr` \(it is 0\.5\)/);
   });
 });
 

@@ -15,7 +15,7 @@ export class Asking extends Workflow {
     for (let turn = 0; turn < 2; turn++) {
       const beside = Array.from({ length: 3 }, () => ask([{ role: "user", content: `Beside ${turn}` }], 3));
       const reply = await ask(messages, 6);
-      texts.push(reply.content ?? "", ...(await Promise.all(beside)).map((message) => message.content ?? "").sort());
+      texts.push(reply.content ?? "", ...(await Promise.all(beside)).map((message) => message.content ?? ""));
       messages.push(reply, { role: "user", content: "Go on" });
     }
     const { behaviour, samples } = task.metadata as { behaviour?: string; samples?: number[] };
@@ -24,7 +24,7 @@ export class Asking extends Workflow {
         model: "m",
         messages,
         max_tokens: 800,
-        n: 16,
+        n: 128,
         stream: true,
       });
       await stream[Symbol.asyncIterator]().next();

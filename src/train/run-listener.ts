@@ -1,0 +1,26 @@
+import type { EpisodeResult } from "../rollout/episode.js";
+import type { EvaluationResult } from "./evaluation.js";
+import type { StepMetrics } from "./step-metrics.js";
+
+/** What is known before the first step. */
+export interface RunStart {
+  device: string;
+  /** Which isolation the Python tool has. */
+  isolation: string;
+  totalSteps: number;
+  firstStep: number;
+  trainingTasks: number;
+}
+
+/** What a run tells while it goes on. */
+export interface RunListener {
+  onStart?(start: RunStart): void;
+  /** A rollout or an evaluation begins. */
+  onPhase?(phase: string, episodes: number): void;
+  onEpisode?(result: EpisodeResult): void;
+  onEvaluation?(moment: string, result: EvaluationResult): void;
+  onStep?(metrics: StepMetrics, totalSteps: number): void;
+  onCheckpoint?(folder: string): void;
+  /** Something that the run survives but that makes it pointless. */
+  onWarning?(text: string): void;
+}

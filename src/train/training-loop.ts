@@ -1,0 +1,197 @@
+import type { Task } from "../agent/task.js";
+import type { AjetConfig } from "../config/schema.js";
+import { AbortError, NumericError } from "../native/errors.js";
+import type { Trainer } from "../native/trainer.js";
+import type { LossOptions, TrainStats } from "../native/types.js";
+import { JsonlLog } from "../report/jsonl-log.js";
+import type { EpisodeResult } from "../rollout/episode.js";
+import type { TaskOrder } from "../tasks/task-order.js";
+import { writeJsonAtomically } from "./atomic-file.js";
+import type { Checkpoints } from "./checkpoints.js";
+import { CollapseWatch } from "./collapse-watch.js";
+import { type EvaluationResult, type EvaluationTasks, evaluate, evaluationEpisodes } from "./evaluation.js";
+import type { RunFolder } from "./run-folder.js";
+import type { RunListener } from "./run-listener.js";
+import type { RunState } from "./run-state.js";
+import type { Session } from "./session.js";
+import { addToTotals, type StepOutcome, sharedPrefix, stepMetrics } from "./step-metrics.js";
+import { type Summary, summarise } from "./summary.js";
+import { TokenLog } from "./token-log.js";
+import { buildStepBatch, type StepBatch, stepVerdicts } from "./train-batch.js";
+
+/** What stays the same throughout a run. */
+export interface RunPlan {
+  tasks: readonly Task[];
+  order: TaskOrder;
+  held: EvaluationTasks;
+  loss: LossOptions;
+  totalSteps: number;
+}
+
+/** What a loop is told of the run around it. */
+export interface LoopOptions {
+  config: AjetConfig;
+  folder: RunFolder;
+  signal?: AbortSignal;
+  listener?: RunListener;
+}
+
+/** Steps of rollout and update with evaluations and checkpoints in between, from the state's step to the last one. */
+export class TrainingLoop {
+  readonly #metrics: JsonlLog;
+  readonly #tokens: TokenLog;
+  readonly #collapse = new CollapseWatch();
+  readonly #started = performance.now();
+  readonly #secondsBefore: number;
+
+  constructor(
+    private readonly options: LoopOptions,
+    private readonly session: Session,
+    private readonly trainer: Trainer,
+    private readonly checkpoints: Checkpoints,
+    private readonly state: RunState,
+    private readonly plan: RunPlan,
+  ) {
+    this.#metrics = new JsonlLog(options.folder.metricsFile, state.step);
+    this.#tokens = new TokenLog(options.folder.tokensFolder, state.step);
+    this.#secondsBefore = state.totals.total_seconds;
+  }
+
+  /** As {@link runTraining} of training-run.ts. */
+  async run(): Promise<Summary> {
+    try {
+      return await this.#runSteps();
+    } catch (error) {
+      // The weights are those of the last finished step, whatever was interrupted.
+      if (error instanceof AbortError) await this.#save();
+      throw error instanceof NumericError ? this.#explain(error) : error;
+    } finally {
+      this.#metrics.close();
+    }
+  }
+
+  async #runSteps(): Promise<Summary> {
+    const { config, folder } = this.options;
+    const { val_before_train, test_freq, save_freq } = config.trainer_common;
+    if (this.state.before === undefined && val_before_train) {
+      const before = await this.#evaluate("before training");
+      if (before) this.state.before = before;
+    }
+    let latest: EvaluationResult | undefined;
+    while (this.state.step < this.plan.totalSteps) {
+      await this.#step(this.state.step + 1);
+      const done = this.state.step;
+      latest = isDue(done, test_freq) ? await this.#evaluate(`after step ${done}`) : undefined;
+      const isBest = this.#noteBest(latest);
+      if (isBest || isDue(done, save_freq)) await this.#save();
+    }
+    const after = latest ?? (await this.#evaluate("after training"));
+    this.#noteBest(after);
+    await this.#save();
+    const summary = summarise(config.project_name, this.state, this.plan.held, after);
+    writeJsonAtomically(folder.summaryFile, summary);
+    return summary;
+  }
+
+  async #step(step: number): Promise<void> {
+    const started = performance.now();
+    const results = await this.#rollOut(step);
+    const { num_repeat } = this.options.config.rollout;
+    const groups = results.map((_, i) => Math.floor(i / num_repeat));
+    const batch = buildStepBatch(results, groups, this.session.model.version);
+    const rolledOut = performance.now();
+    const stats = await this.#update(batch);
+    const verdicts = stepVerdicts(batch, stats);
+    const outcome: StepOutcome = {
+      step,
+      results,
+      stats,
+      verdicts: [...verdicts.values()],
+      sharedPromptTokens: sharedPrefix(results),
+      rolloutSeconds: (rolledOut - started) / 1000,
+      updateSeconds: (performance.now() - rolledOut) / 1000,
+    };
+    this.state.step = step;
+    addToTotals(this.state.totals, outcome);
+    const metrics = stepMetrics(outcome);
+    this.#metrics.append(metrics);
+    this.#tokens.write(step, results, batch, stats, verdicts);
+    this.options.listener?.onStep?.(metrics, this.plan.totalSteps);
+    const warning = this.#collapse.check(step, results, this.options.config.trainer_common.optim.lr);
+    if (warning !== undefined) this.options.listener?.onWarning?.(warning);
+  }
+
+  async #rollOut(step: number): Promise<EpisodeResult[]> {
+    const { num_repeat, temperature, max_response_length_in_one_turn: maxTokens } = this.options.config.rollout;
+    const tasks = this.plan.order.batch(step).map((index) => this.plan.tasks[index] as Task);
+    const requests = tasks.flatMap((task) => Array.from({ length: num_repeat }, (_, sample) => ({ task, sample })));
+    this.options.listener?.onPhase?.(`step ${step}/${this.plan.totalSteps}`, requests.length);
+    return this.session.runner.run(requests, { mode: "train", step, temperature, maxTokens }, this.#callbacks());
+  }
+
+  /** NaN is not saved: older checkpoints would make room for it. */
+  #explain(error: NumericError): NumericError {
+    const { step } = this.state;
+    const latest = this.checkpoints.latest();
+    const checkpoint =
+      latest === undefined
+        ? "There is no checkpoint yet."
+        : `The last checkpoint is ${this.checkpoints.pathOf(latest)}.`;
+    return new NumericError(
+      `The run stopped after ${step} updates, and the weights are as those left them: ${error.message}. ${checkpoint} ` +
+        "Lower `trainer_common.optim.lr`, or check the weights in `model.path`.",
+      { cause: error },
+    );
+  }
+
+  /** Undefined where no call was left to train on. */
+  async #update({ batch }: StepBatch): Promise<TrainStats | undefined> {
+    const { signal } = this.options;
+    if (signal?.aborted) throw new AbortError("The run was stopped between rollout and update");
+    if (batch.calls.length === 0) return undefined;
+    return await this.trainer.step(batch, this.plan.loss, signal ? { signal } : {});
+  }
+
+  /** Undefined where there are no held-out tasks. */
+  async #evaluate(moment: string): Promise<EvaluationResult | undefined> {
+    const { held } = this.plan;
+    if (held.validation.length === 0) return undefined;
+    const { val_kwargs, temperature, max_response_length_in_one_turn: maxTokens } = this.options.config.rollout;
+    const { num_repeat: repeats } = val_kwargs;
+    this.options.listener?.onPhase?.(`evaluation ${moment}`, evaluationEpisodes(held, repeats));
+    const result = await evaluate(this.session.runner, held, {
+      step: this.state.step,
+      temperature: val_kwargs.temperature ?? temperature,
+      repeats,
+      maxTokens,
+      ...this.#callbacks(),
+    });
+    this.options.listener?.onEvaluation?.(moment, result);
+    return result;
+  }
+
+  #callbacks(): { signal?: AbortSignal; onEpisode: (result: EpisodeResult) => void } {
+    const { signal, listener } = this.options;
+    return { ...(signal ? { signal } : {}), onEpisode: (result) => listener?.onEpisode?.(result) };
+  }
+
+  /** True where the validation is the best so far. */
+  #noteBest(result: EvaluationResult | undefined): boolean {
+    if (result === undefined) return false;
+    const { success_rate } = result.sampled;
+    if (this.state.best !== undefined && success_rate <= this.state.best.success_rate) return false;
+    this.state.best = { step: this.state.step, success_rate };
+    return true;
+  }
+
+  async #save(): Promise<void> {
+    this.state.totals.total_seconds = this.#secondsBefore + (performance.now() - this.#started) / 1000;
+    const folder = await this.checkpoints.save(this.session.model, this.trainer, this.state, this.session.modelFolder);
+    this.options.listener?.onCheckpoint?.(folder);
+  }
+}
+
+/** True where something that is done every `frequency` steps (0: never) is due after a step. */
+function isDue(step: number, frequency: number): boolean {
+  return frequency > 0 && step % frequency === 0;
+}
