@@ -9,7 +9,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const NATIVE_MODULES = ["base", "backend", "model", "infer", "train"];
+const NATIVE_TESTS = [
+  ...["base", "backend", "model", "infer", "train"].map((module) => `${module}/ajet_test_${module}`),
+  "backend/ajet_test_cuda_emulated",
+];
 const selected = process.argv.slice(2);
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
@@ -32,11 +35,8 @@ function runNativeTests() {
       process.exit(1);
     }
   }
-  for (const module of NATIVE_MODULES) {
-    const run = spawnSync(join(build, "test/native", module, `ajet_test_${module}`), {
-      encoding: "utf8",
-      maxBuffer: 2 ** 28,
-    });
+  for (const test of NATIVE_TESTS) {
+    const run = spawnSync(join(build, "test/native", test), { encoding: "utf8", maxBuffer: 2 ** 28 });
     console.log(run.stdout, run.stderr);
     const counts = /^(\d+) passed, (\d+) failed$/m.exec(run.stdout ?? "");
     totals.passed += Number(counts?.[1] ?? 0);

@@ -36,7 +36,7 @@ describe("a workflow that misbehaves in some episodes", () => {
       "--json",
       ...tinyRun(folder, "misbehaving", {
         "rollout.user_workflow": `${workflow}->Misbehaving`,
-        "rollout.episode_timeout_s": 2,
+        "rollout.episode_timeout_s": 6,
         "rollout.max_attempts": 1,
         "rollout.num_repeat": 8,
         "trainer_common.total_training_steps": 1,

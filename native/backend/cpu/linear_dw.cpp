@@ -9,10 +9,10 @@
 namespace ajet::cpu {
 namespace {
 
-constexpr int64_t packed_rows = 256;  // of x and dy at a time
-// Columns of x and of dy in a task, at most: what they pack, and the part of dw, stay in a core's L2 cache.
-constexpr int64_t max_strips = 32;
-constexpr int64_t max_panels = 32;
+constexpr int64_t packed_rows = 192;  // of x and dy at a time
+// Strips of x and panels of dy in a task, at most: wide enough that packing costs little beside the products.
+constexpr int64_t max_strips = 64;
+constexpr int64_t max_panels = 64;
 
 // x's columns in strips as wide as a register tile has rows: packed[strip][m][width].
 struct Strips {

@@ -10,6 +10,8 @@
 namespace ajet::cpu {
 namespace {
 
+constexpr int64_t weight_depth = 256;  // outputs of the weight transposed at a time, with up to 64 panels 1 MiB
+
 // Outputs [first, first + depth) of panels of k of the weight, transposed: packed[panel of k][n - first][16].
 void pack_weight(float* packed, const Weight& w, int64_t first, int64_t depth, int64_t first_panel, int64_t panels,
                  const Kernels& k_) {
@@ -53,8 +55,8 @@ void CpuBackend::do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumu
 // Rows of the product: m; vectors: 16 k. Each task transposes its part of the weight itself: what another core has
 // packed would have to cross over.
 void CpuBackend::linear_dx_by_weight(Tensor dx, Tensor dy, const Weight& w, bool accumulate) {
-  const EvenSplit split({dx.rows, 64, 512}, {panel_count(w.cols), 4, 32}, pool_.threads());
-  const int64_t max_depth = std::min(w.rows, depth_block);
+  const EvenSplit split({dx.rows, 64, 1024}, {panel_count(w.cols), 4, 64}, pool_.threads());
+  const int64_t max_depth = std::min(w.rows, weight_depth);
   const int64_t weight_floats = max_depth * divide_up(split.panels.count, split.panels.parts) * panel_rows;
   const int64_t packed_floats = weight_floats + gemm_packed_floats(std::min(dx.rows, BlockGrid::max_rows), max_depth);
   float* packed = scratch(scratch_slices(pool_, split.tasks()) * packed_floats);
@@ -70,8 +72,8 @@ void CpuBackend::linear_dx_by_weight(Tensor dx, Tensor dy, const Weight& w, bool
     g.c_panel_stride = panel_rows;
     g.cols = std::min(w.cols - first_col, block.panels * panel_rows);
     g.packed_a = weight + weight_floats;
-    for (int64_t n = 0; n == 0 || n < w.rows; n += depth_block) {
-      g.depth = std::min(depth_block, w.rows - n);
+    for (int64_t n = 0; n == 0 || n < w.rows; n += weight_depth) {
+      g.depth = std::min(weight_depth, w.rows - n);
       g.b_panel_stride = g.depth * panel_rows;
       g.accumulate = accumulate || n > 0;
       pack_weight(weight, w, n, g.depth, block.first_panel, block.panels, k_);
