@@ -1,10 +1,11 @@
 // Attention of many queries that share a path: 128 query rows a block, 32 a warp (fp32: 64 and 16), online softmax
 // (Milakov and Gimelshein 2018; Dao 2023) over tiles of 64 keys at fixed absolute positions (fp32: 32).
 //
-// head_dim 128, bf16: 64 KiB of shared memory (queries 32, keys 16, values 16), so that two blocks run on an SM while
-// one waits; keys travel during P·V, values during Q·Kᵀ. A lane holds 128 accumulators of o and 64 scores. Bound on an
-// H100: mma.sync's rate, about 0.62 of wgmma's, shared with 40 KiB of ldmatrix per warp and tile of keys, which
-// need 1,280 cycles of the 128-byte port per 4.2 MFLOP of a block.
+// head_dim 128, bf16: 64 KiB of shared memory (queries 32, keys 16, values 16), so that two blocks run on an SM and one
+// computes while the other waits; keys travel during P·V, values during Q·Kᵀ. A lane holds 128 accumulators of o and 64
+// scores: 255 registers, none spilled. Expected bound on an H100: mma.sync, about 0.62 of the rate of wgmma; ldmatrix
+// needs 40 KiB per warp and tile of keys, 1,280 cycles of the shared memory's port for 4.2 MFLOP of a block, so that it
+// would allow 735 TFLOP/s.
 #include "backend/cuda/attention_forward.cuh"
 
 namespace ajet::cuda {
@@ -51,12 +52,13 @@ struct Running {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const float above = max_of(maximum[m][half], row_maximum(s[m], half));
-        const float rescale = probability<T>(maximum[m][half], above, scale_log2);
+        const float rescale = rescaling(maximum[m][half], above, scale_log2);
         maximum[m][half] = above;
         float part[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i) part[i] = exponentiate<T, quarter>(s[m], i * quarter, half, above, scale_log2);
         sum[m][half] = add_quarters(sum[m][half], rescale, part[0], part[1], part[2], part[3]);
+        if (ballot(rescale != 1.0F) == 0) continue;  // the rule, after some tiles
 #pragma unroll
         for (int n = 0; n < width / 8; ++n) {
           o[m][n][2 * half] *= rescale;
@@ -106,23 +108,23 @@ __global__ void __launch_bounds__(threads)
   const int warp_first = tile.first + warp_index() * 16 * S::blocks;
   const int seen_by_all = position(warp_first);
   const int seen_by_any = warp_first < tile.end ? position(warp_first + 16 * S::blocks - 1) : -1;
-  const int32_t* k_path = a.k.table + tile.table;
-  const int32_t* v_path = a.v.table + tile.table;
+  const int32_t* path = a.k.table + tile.table;
   const float scale_log2 = a.scale * log2_e;
 
   load_queries<width, S::rows, threads>(q_tile, a.q, kv_head, tile.first, tile.end);
-  load_keys<width, S::keys, threads>(k_tile, a.k, k_path, kv_head, a.q.dim, 0, limit);
+  load_keys<width, S::keys, threads>(k_tile, a.k, path, kv_head, a.q.dim, 0, limit);
   async_commit();
   Running<S::blocks, width> running;
   running.clear();
   for (int start = 0; start < limit; start += S::keys) {
     async_wait<0>();
     __syncthreads();  // keys are here, and the last values were used
-    load_keys<width, S::keys, threads>(v_tile, a.v, v_path, kv_head, a.q.dim, start, limit);
+    load_keys<width, S::keys, threads>(v_tile, a.v, path, kv_head, a.q.dim, start, limit);
     async_commit();
-    float s[S::blocks][S::keys / 8][4] = {};
+    auto p = left_operand<T, S::blocks, S::keys / 8>(staging);
     const bool visible = start <= seen_by_any;  // the whole warp's
     if (visible) {
+      float s[S::blocks][S::keys / 8][4] = {};
       multiply_rows<width>(s, q_tile, warp_index() * 16 * S::blocks, k_tile, 0);
       if (start + S::keys - 1 > seen_by_all) {
 #pragma unroll
@@ -132,13 +134,14 @@ __global__ void __launch_bounds__(threads)
             mask_keys(s[m], half, start, position(warp_first + 16 * m + 8 * half + lane_index() / 4));
       }
       running.template step<T>(s, scale_log2);
+      p.set(s);
     }
     async_wait<0>();
     __syncthreads();  // values are here, and the keys were used
     if (start + S::keys < limit)
-      load_keys<width, S::keys, threads>(k_tile, a.k, k_path, kv_head, a.q.dim, start + S::keys, limit);
+      load_keys<width, S::keys, threads>(k_tile, a.k, path, kv_head, a.q.dim, start + S::keys, limit);
     async_commit();
-    if (visible) multiply_accumulators<width>(running.o, s, v_tile, 0, staging);
+    if (visible) multiply_left<width>(running.o, p, v_tile, 0);
   }
   async_wait<0>();
   write_rows<T>(a, running, kv_head, warp_first, tile.end);

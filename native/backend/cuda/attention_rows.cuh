@@ -117,6 +117,11 @@ AJET_DEVICE float probability(float score, float maximum, float scale_log2) {
   return power_of_two((score - maximum) * scale_log2);
 }
 
+// What a sum under one maximum is multiplied with under the next: exactly 1 where it stayed.
+AJET_DEVICE float rescaling(float maximum, float next, float scale_log2) {
+  return power_of_two((maximum - next) * scale_log2);
+}
+
 AJET_DEVICE float masked_score() { return bits_float(0xFF800000U); }  // minus infinity
 
 // Scores of keys behind a row's own position. s[n] are columns first_key + 8 n + 2 (lane % 4); half 1 is the row eight

@@ -61,7 +61,7 @@ struct Running {
       float above = maximum[half];
 #pragma unroll
       for (int w = 0; w < warps; ++w) above = max_of(above, shared.maxima[w * rows + group + 8 * half]);
-      rescale[half] = probability<T>(maximum[half], above, scale_log2);
+      rescale[half] = rescaling(maximum[half], above, scale_log2);
       maximum[half] = above;
       shared.sums[(warp * warp_lanes + lane) * 2 + half] =
           exponentiate<T, S::quarter>(s[0], 0, half, above, scale_log2);

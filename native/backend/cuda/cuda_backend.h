@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "backend/cuda/argument_ring.h"
 #include "backend/cuda/attention_plan.h"
+#include "backend/cuda/cublaslt.h"
 #include "backend/cuda/device_arena.h"
 #include "backend/cuda/library.h"
 #include "backend/cuda/products.h"
@@ -62,6 +63,8 @@ class CudaBackend final : public Backend {
   // linear_gradients.cu
   void do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) override;
   void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) override;
+  // sums[c] += Σ x[:, c], in a fixed order
+  void add_column_sums(Tensor sums, Tensor x);
   // embedding.cu
   void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) override;
   void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) override;
@@ -95,7 +98,7 @@ class CudaBackend final : public Backend {
   void do_kv_copy_block(const KvCache& cache, int32_t to, int32_t from, int64_t tokens) override;
   void do_attention_paged(Tensor o, Tensor q, const KvCache& cache, int64_t layer, const PagedLayout& layout,
                           const AttentionShape& shape) override;
-  // head.cu
+  // head.cu, head_backward.cu
   void do_log_sum_exp(std::span<float> lse, std::span<float> entropy, Tensor logits,
                       std::span<const float> inverse_temperature) override;
   void do_gather_logprobs(std::span<float> out, Tensor logits, std::span<const float> inverse_temperature,
@@ -105,7 +108,9 @@ class CudaBackend final : public Backend {
                           std::span<const float> entropy, std::span<const float> dentropy,
                           std::span<const int32_t> row, std::span<const int32_t> token,
                           std::span<const float> dlogprob) override;
-  // sample.cu
+  // On the device; entropy may be null.
+  void log_sum_exp_rows(float* lse, float* entropy, Tensor logits, const float* inverse_temperature);
+  // sample.cu, top_logprobs.cu
   void do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
                  std::span<const SampleRow> rows) override;
   void do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
@@ -151,7 +156,9 @@ class CudaBackend final : public Backend {
   TreePlan tree_plan_{arena_, transfers_};
   PagedPlan paged_plan_;
 
+  CublasLt cublaslt_;
   std::optional<Scratch> split_arrivals_;  // see products.h
+  int64_t max_shared_bytes_ = 0;           // of a block; 0 until linear has asked
 
   // cos and sin of position * frequency, as float2[positions, half]; see rope.cu.
   std::vector<float> rope_frequencies_;

@@ -1,4 +1,4 @@
-// Rows of the embedding, and their gradient without atomics: tokens sorted by id, each id's rows added in ascending order.
+// Rows of the embedding, and their gradient without atomics: tokens sorted by id, each id's rows added in order.
 #include "backend/cuda/cuda_backend.h"
 
 namespace ajet::cuda {

@@ -7,7 +7,7 @@
 //   <= 32       32 x 32         2    6 x  8 KiB =  48   4
 //   <= 256      64 x 64         4    4 x 16 KiB =  64   3, of at most 168 registers a thread
 //   more       128 x 128        8    3 x 32 KiB =  96   1: 64 sums and 64 totals a thread, of 255 registers
-//   more       128 x 256        8    4 x 48 KiB = 192   1: 128 sums a thread, of 255 registers
+//   more       128 x 256        8    3 x 48 KiB = 144   1: 128 sums a thread, of 255 registers; an A100 has 163 KiB
 // A warp of the last reads 64 x 16 of both operands (4 KiB) for 32 mma: about 32 cycles of shared memory for 51 of the
 // tensor cores.
 #include <algorithm>
@@ -24,7 +24,7 @@ using Tile8 = ProductTile<32, 8, 2, 1, 8, 5>;
 using Tile32 = ProductTile<32, 32, 2, 1, 6, 4>;
 using Tile64 = ProductTile<64, 64, 2, 2, 4, 3>;
 using Tile128 = ProductTile<128, 128, 2, 4, 3, 1>;
-using Tile256 = ProductTile<128, 256, 2, 4, 4, 1>;
+using Tile256 = ProductTile<128, 256, 2, 4, 3, 1>;
 
 template <typename Tile>
 void run(Stream& stream, const Product& product, const SegmentSteps& steps, bool segmented) {
@@ -69,13 +69,14 @@ DepthSegments depth_segments(int64_t weight_rows, int64_t depth) {
   return {steps, std::max<int64_t>(1, ceil_div(all_steps, steps))};
 }
 
-ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth) {
+ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth, int64_t shared_bytes) {
   constexpr int64_t busy = 100;  // tiles that make work for a card
   const bool one_segment = depth_segments(weight_rows, depth).count == 1;
   const auto is_busy = [&](ForwardTile tile) { return tile_count(tile, tokens, weight_rows) >= busy; };
   if (tokens <= 8) return {ForwardTile::rows8, !one_segment};
   if (tokens <= 32) return {ForwardTile::rows32, !one_segment};
-  if (one_segment && tokens > 128 && is_busy(ForwardTile::rows256)) return {ForwardTile::rows256, false};
+  const bool can_be_large = one_segment && shared_bytes >= Tile256::shared_bytes + 1024;
+  if (can_be_large && tokens > 128 && is_busy(ForwardTile::rows256)) return {ForwardTile::rows256, false};
   if (tokens > 64 && is_busy(ForwardTile::rows128)) return {ForwardTile::rows128, false};
   return {ForwardTile::rows64, !one_segment && !is_busy(ForwardTile::rows64)};
 }
@@ -121,7 +122,12 @@ void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
   const PackedOperand packed(*this, x);
   const Product product{{static_cast<const bf16*>(w.data), weight_stride(w.cols), w.rows},
                         packed.operand(x.rows), x.cols, out};
-  const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols);
+  if (max_shared_bytes_ == 0) {
+    cudaDeviceProp properties;
+    AJET_CUDA(cudaGetDeviceProperties(&properties, options_.device));
+    max_shared_bytes_ = static_cast<int64_t>(properties.sharedMemPerBlockOptin);
+  }
+  const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols, max_shared_bytes_);
   const Scratch partials = scratch(partial_bytes(plan, product));
   if (plan.split && !split_arrivals_) {
     constexpr size_t bytes = max_split_tiles * sizeof(uint32_t);

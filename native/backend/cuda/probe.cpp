@@ -9,7 +9,9 @@ namespace {
 
 constexpr int oldest_major = 8;  // bf16 on tensor cores, cp.async
 
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 void find_cublaslt(CudaProbe& probe) {
   for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
@@ -49,8 +51,8 @@ CudaProbe probe() {
   if (result.driver_version == 0) {
     result.problem = "no NVIDIA driver answers";
   } else if (error != cudaSuccess) {
-    result.problem = "the driver (CUDA " + version_text(result.driver_version) + ") says: " + cudaGetErrorString(error) +
-                     "; ajet was built with CUDA " + version_text(result.runtime_version);
+    result.problem = "the driver (CUDA " + version_text(result.driver_version) + ") says: " +
+                     cudaGetErrorString(error) + "; ajet was built with CUDA " + version_text(result.runtime_version);
   } else if (count == 0) {
     result.problem = "the driver knows no card";
   }

@@ -57,7 +57,9 @@ struct ForwardPlan {
   ForwardTile tile;
   bool split;  // each segment has blocks of its own, and the last of a tile to end adds them up
 };
-ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth);
+// shared_bytes: what a block may have on the card. Cards other than the A100's and H100's kind have too little for the
+// largest tile.
+ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth, int64_t shared_bytes);
 // Whether there is a kernel for it: the largest tile has no registers to add segments up, small ones are not worth it.
 bool has_kernel(const ForwardPlan& plan, const DepthSegments& segments);
 

@@ -3,6 +3,8 @@ set(AJET_CUDA_SOURCES
   argument_ring.cpp
   attention_plan.cpp
   check.cpp
+  cublaslt.cpp
+  cublaslt_api.cpp
   cuda_backend.cpp
   device_arena.cpp
   embedding.cpp
@@ -11,12 +13,15 @@ set(AJET_CUDA_SOURCES
   transfers.cpp
 )
 set(AJET_CUDA_KERNELS
+  attention_key_gradients.cu
   attention_large.cu
   attention_paged.cu
+  attention_query_gradients.cu
   attention_small.cu
   attention_tree.cu
   attention_tree_backward.cu
   head.cu
+  head_backward.cu
   linear.cu
   linear_gradients.cu
   norms.cu
@@ -28,5 +33,6 @@ set(AJET_CUDA_KERNELS
   rows.cu
   sample.cu
   swiglu.cu
+  top_logprobs.cu
   weights.cu
 )

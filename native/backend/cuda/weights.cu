@@ -8,7 +8,8 @@ namespace ajet::cuda {
 namespace {
 
 template <typename Y, typename X>
-__global__ void __launch_bounds__(RowVectors::threads) convert_rows_kernel(Rows<Y> y, Rows<const X> x, RowVectors shape) {
+__global__ void __launch_bounds__(RowVectors::threads)
+    convert_rows_kernel(Rows<Y> y, Rows<const X> x, RowVectors shape) {
   const RowVector at = row_vector(shape);
   if (at.count <= 0) return;
   float values[vector_width];

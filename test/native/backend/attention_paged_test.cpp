@@ -161,12 +161,13 @@ Floats paged_outputs(const std::shared_ptr<Backend>& backend, const TreeRows& ro
 
 TEST("attention_paged has the bits of attention_tree, however the prompt is cut") {
   for (const auto& backend : backends()) {
-    for (const int64_t head_dim : {8, 16, 24, 64, 128}) {
+    const bool slow = is_slow(*backend);
+    for (const int64_t head_dim : slow ? std::vector<int64_t>{24, 64} : std::vector<int64_t>{8, 16, 24, 64, 128}) {
       const TreeRows rows = example(static_cast<uint64_t>(head_dim), head_dim);
       const Floats expected = rows.tree_outputs(backend);
       CHECK(same_bits(paged_outputs(backend, rows, Schedule::whole, 0), expected));
       CHECK(same_bits(paged_outputs(backend, rows, Schedule::one_token, 0), expected));
-      for (const uint64_t seed : {1, 2, 3})
+      for (uint64_t seed = 1; seed <= (slow ? 1 : 3); ++seed)
         CHECK(same_bits(paged_outputs(backend, rows, Schedule::random_chunks, seed), expected));
     }
   }

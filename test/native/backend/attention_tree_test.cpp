@@ -139,6 +139,34 @@ TEST("attention_tree row does not depend on its siblings or the node borders") {
   }
 }
 
+TEST("attention_tree has the same bits for rows of every alignment") {
+  const RandomTree tree = RandomTree::random(2, 10, 40);
+  const int64_t rows = tree.rows();
+  for (const int64_t dim : {32, 96, 128}) {
+    const AttentionShape shape = shape_of(4, 2, dim);
+    const int64_t cols = shape.heads * dim, kv_cols = shape.kv_heads * dim;
+    const Inputs in(60, rows, shape);
+    for (const auto& backend : backends()) {
+      const auto outputs = [&](int64_t gap) {
+        const auto matrix = [&](int64_t width, const Floats& values) {
+          return ComputeMatrix(*backend, Matrix(rows, width, values), gap);
+        };
+        const Floats zeros(static_cast<size_t>(rows * cols)), kv_zeros(static_cast<size_t>(rows * kv_cols));
+        const ComputeMatrix q = matrix(cols, in.q), k = matrix(kv_cols, in.k), v = matrix(kv_cols, in.v),
+                            dout = matrix(cols, in.dout), o = matrix(cols, zeros), dq = matrix(cols, zeros),
+                            dk = matrix(kv_cols, kv_zeros), dv = matrix(kv_cols, kv_zeros);
+        const DeviceMatrix lse(*backend, rows, shape.heads);
+        backend->attention_tree(o, lse, q, k, v, tree.layout(), shape);
+        backend->attention_tree_backward(dq, dk, dv, dout, o, lse, q, k, v, tree.layout(), shape, false);
+        return Outputs{o.values(), lse.values(), dq.values(), dk.values(), dv.values()}.all();
+      };
+      const Floats aligned = outputs(0);
+      CHECK(same_bits(outputs(16), aligned));
+      CHECK(same_bits(outputs(3), aligned));
+    }
+  }
+}
+
 TEST("attention_tree stays finite with large scores") {
   const AttentionShape shape = shape_of(2, 1, 16);
   const RandomTree tree = RandomTree::random(6, 20, 20);

@@ -9,7 +9,8 @@ namespace {
 TEST("device auto takes the card, or the CPU with a reason") {
   const DeviceChoice choice = make_backend({.threads = 1});
   CHECK_EQ(choice.why_not_cuda.empty(), choice.backend->name() == "cuda:0");
-  CHECK_EQ(choice.why_not_cuda.empty(), cuda_support().problem.empty() && cuda_support().probe.devices[0].problem.empty());
+  const CudaSupport& support = cuda_support();
+  CHECK_EQ(choice.why_not_cuda.empty(), support.problem.empty() && support.probe.devices[0].problem.empty());
   CHECK(choice.why_not_cuda.find('\n') == std::string::npos);
 }
 

@@ -15,8 +15,10 @@ std::vector<std::shared_ptr<Backend>> backends() {
 
 std::vector<std::vector<std::shared_ptr<Backend>>> equal_backends() {
   std::vector<std::vector<std::shared_ptr<Backend>>> groups;
-  for (const DType dtype : compute_dtypes)
-    groups.push_back({cuda::make_cuda_backend({.compute_dtype = dtype}), cuda::make_cuda_backend({.compute_dtype = dtype})});
+  for (const DType dtype : compute_dtypes) {
+    const cuda::CudaOptions options{.compute_dtype = dtype};
+    groups.push_back({cuda::make_cuda_backend(options), cuda::make_cuda_backend(options)});
+  }
   return groups;
 }
 

@@ -74,10 +74,10 @@ TEST("memory is zeroed aligned and counted") {
 TEST("memory is copied in the order of the calls") {
   for (const auto& backend : backends()) {
     const int64_t count = 3 << 20;  // larger than any staging buffer
-    const Buffer a = backend->allocate(static_cast<size_t>(count) * 4), b = backend->allocate(static_cast<size_t>(count) * 4);
     Floats first = random_floats(1, count), second = random_floats(2, count), read(static_cast<size_t>(count));
     const Floats expected = first;
     const size_t bytes = first.size() * sizeof(float);
+    const Buffer a = backend->allocate(bytes), b = backend->allocate(bytes);
     backend->upload(a.data(), first.data(), bytes);
     std::ranges::fill(first, 0.0F);  // may change as soon as upload returns
     backend->copy(b.data(), a.data(), bytes);

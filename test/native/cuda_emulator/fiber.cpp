@@ -3,15 +3,18 @@
 #include <cstdint>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#define AJET_FORGET_FRAMES(stack, size) __asan_unpoison_memory_region(stack, size)
 #define AJET_START_SWITCH(save, bottom, size) __sanitizer_start_switch_fiber(save, bottom, size)
 #define AJET_FINISH_SWITCH(fake, bottom, size) __sanitizer_finish_switch_fiber(fake, bottom, size)
 #else
+#define AJET_FORGET_FRAMES(stack, size) (void)(stack), (void)(size)
 #define AJET_START_SWITCH(save, bottom, size) (void)(save), (void)(bottom), (void)(size)
 #define AJET_FINISH_SWITCH(fake, bottom, size) (void)(fake), (void)(bottom), (void)(size)
 #endif
 
-#if defined(__x86_64__)
+#if !defined(AJET_FIBER_UCONTEXT)
 // Saves the callee-saved registers and the stack pointer, takes over the other stack. System V ABI: rdi, rsi.
 extern "C" void ajet_emulator_switch(void** save, void* load);
 asm(R"(
@@ -58,8 +61,9 @@ void Fiber::start(void (*entry)(void*), void* argument) {
   argument_ = argument;
   finished_ = false;
   own_fake_stack_ = nullptr;
+  AJET_FORGET_FRAMES(stack_.get(), stack_bytes);  // the last run's, which may not have returned
   entering = this;
-#if defined(__x86_64__)
+#if !defined(AJET_FIBER_UCONTEXT)
   // As if `enter` had been called: six registers, then the address to return to, 8 bytes off a multiple of 16.
   void (*first)() = [] { enter(static_cast<Fiber*>(entering)); };
   const auto top = reinterpret_cast<uintptr_t>(stack_.get() + stack_bytes) / 16 * 16;
@@ -79,7 +83,7 @@ void Fiber::start(void (*entry)(void*), void* argument) {
 void Fiber::resume() {
   entering = this;
   AJET_START_SWITCH(&owner_fake_stack_, stack_.get(), stack_bytes);
-#if defined(__x86_64__)
+#if !defined(AJET_FIBER_UCONTEXT)
   ajet_emulator_switch(&owner_, own_);
 #else
   swapcontext(&owner_, &own_);
@@ -91,7 +95,7 @@ void Fiber::yield() { leave(false); }
 
 void Fiber::leave(bool for_good) {
   AJET_START_SWITCH(for_good ? nullptr : &own_fake_stack_, owner_stack_, owner_stack_bytes_);
-#if defined(__x86_64__)
+#if !defined(AJET_FIBER_UCONTEXT)
   ajet_emulator_switch(&own_, owner_);
 #else
   swapcontext(&own_, &owner_);

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <memory>
 
-#if !defined(__x86_64__)
+// x86-64 has a switch of our own, since ucontext's makes a system call each time.
+#if !defined(__x86_64__) || defined(AJET_EMULATOR_UCONTEXT)
+#define AJET_FIBER_UCONTEXT
 #include <ucontext.h>
 #endif
 
@@ -32,7 +34,7 @@ class Fiber {
   void (*entry_)(void*) = nullptr;
   void* argument_ = nullptr;
   bool finished_ = true;
-#if defined(__x86_64__)
+#if !defined(AJET_FIBER_UCONTEXT)
   void* own_ = nullptr;    // stack pointers
   void* owner_ = nullptr;
 #else

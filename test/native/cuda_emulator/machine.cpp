@@ -76,7 +76,8 @@ void thread_main(void*) {
   try {
     (*m.body)();
     Thread& self = running_thread();
-    if (!self.open_copies.empty() || !self.copy_groups.empty()) fault("a thread ended with asynchronous copies in flight");
+    if (!self.open_copies.empty() || !self.copy_groups.empty())
+      fault("a thread ended with asynchronous copies in flight");
   } catch (...) {
     m.error = std::current_exception();
   }

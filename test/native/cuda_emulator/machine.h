@@ -1,5 +1,5 @@
-// Runs a kernel's grid on the CPU, one block after the other, every thread of a block as a fiber. A thread runs until it
-// waits for its block or its warp, so that a missing barrier shows as a wrong value, under one of the orders at least.
+// Runs a kernel's grid on the CPU, one block after the other, every thread of a block as a fiber. A thread runs until
+// it waits for its block or its warp, so that a missing barrier shows as a wrong value, under one order at least.
 #pragma once
 
 #include <cstddef>

@@ -13,10 +13,12 @@ struct Tile {
   static constexpr int chunks = width / pack;                    // of a row
   static_assert(chunks % 4 == 0);
 
-  // Index of a chunk's first element. Rows of 64 bytes (mod 128) share the 32 banks in pairs.
+  // Index of a chunk's first element. Rows of 64 bytes (mod 128) share the 32 banks in pairs. Chunks turn within their
+  // eight (four), so that the offsets of the others are constants of an instruction.
   static AJET_DEVICE int at(int row, int chunk) {
-    const int turn = chunks % 8 == 0 ? row & 7 : (row >> 1) & 3;
-    return row * width + (chunk ^ turn) * pack;
+    constexpr int inner = chunks % 8 == 0 ? 7 : 3;
+    const int turn = chunks % 8 == 0 ? row : row >> 1;
+    return row * width + ((chunk & ~inner) + ((chunk ^ turn) & inner)) * pack;
   }
   static AJET_DEVICE int element(int row, int col) { return at(row, col / pack) + col % pack; }
 };
@@ -26,11 +28,14 @@ struct Tile {
 template <typename T, int width, int rows, int threads, typename RowOf>
 AJET_DEVICE void load_tile(T* tile, const T* any, int cols, bool vectorized, const RowOf& row_of) {
   using Layout = Tile<T, width>;
+  constexpr bool even = threads % Layout::chunks == 0;  // a thread has the same chunk of each of its rows
+  constexpr int count = rows * Layout::chunks;
+  const int thread = static_cast<int>(threadIdx.x);
 #pragma unroll
-  for (int first = 0; first < rows * Layout::chunks; first += threads) {
-    const int i = first + static_cast<int>(threadIdx.x);
-    if (rows * Layout::chunks % threads != 0 && i >= rows * Layout::chunks) break;
-    const int row = i / Layout::chunks, chunk = i % Layout::chunks, col = chunk * Layout::pack;
+  for (int first = 0; first < count; first += threads) {
+    if (count % threads != 0 && first + thread >= count) break;
+    const int row = even ? thread / Layout::chunks + first / Layout::chunks : (first + thread) / Layout::chunks;
+    const int chunk = even ? thread % Layout::chunks : (first + thread) % Layout::chunks, col = chunk * Layout::pack;
     const T* from = row_of(row);
     T* to = tile + Layout::at(row, chunk);
     if (vectorized) {

@@ -13,7 +13,9 @@ template <int width, int blocks, int tiles>
 AJET_DEVICE void multiply_rows(float (&c)[blocks][tiles][4], const bf16* a, int a_row, const bf16* b, int b_row) {
   static_assert(tiles % 2 == 0);
   const int matrix = lane_index() / 8, line = lane_index() % 8;
-#pragma unroll
+  // With many accumulators, registers are short: no more than these steps' operands at once.
+  [[maybe_unused]] constexpr int steps = blocks > 1 ? 4 : width / 16;
+#pragma unroll steps
   for (int k = 0; k < width / 16; ++k) {
     uint32_t left[blocks][4];
 #pragma unroll
@@ -82,10 +84,12 @@ AJET_DEVICE void multiply_columns(float (&c)[tiles][4], const bf16* p, const bf1
   }
 }
 
+// Summed apart, then added: a running sum over thousands of rows loses less that way.
 template <int width, int inner, int tiles>
 AJET_DEVICE void multiply_columns(float (&c)[tiles][4], const float* p, const float* b, int b_row, int first_tile) {
   using Two = Pack<float, 2>;
   const int group = lane_index() / 4, pair = lane_index() % 4 * 2;
+  float sum[tiles][4] = {};
 #pragma unroll 4
   for (int k = 0; k < inner; ++k) {
     const float left[2] = {p[Tile<float, inner>::element(group, k)], p[Tile<float, inner>::element(group + 8, k)]};
@@ -94,9 +98,13 @@ AJET_DEVICE void multiply_columns(float (&c)[tiles][4], const float* p, const fl
       const int col = 8 * (first_tile + n) + pair;
       const Two right = *reinterpret_cast<const Two*>(b + Tile<float, width>::element(b_row + k, col));
 #pragma unroll
-      for (int i = 0; i < 4; ++i) c[n][i] = fmaf(left[i / 2], right.values[i % 2], c[n][i]);
+      for (int i = 0; i < 4; ++i) sum[n][i] = fmaf(left[i / 2], right.values[i % 2], sum[n][i]);
     }
   }
+#pragma unroll
+  for (int n = 0; n < tiles; ++n)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) c[n][i] += sum[n][i];
 }
 
 // Two neighbours of a row of a tile of `inner` columns.
@@ -109,21 +117,56 @@ AJET_DEVICE void store_neighbours(float* tile, int row, int col, float left, flo
   *reinterpret_cast<Pack<float, 2>*>(tile + Tile<float, inner>::element(row, col)) = {{left, right}};
 }
 
-// Accumulators as the left operand, rounded to the type of b: c[m][n] += p[m] · b[b_row ..., 8 n ...].
-// `staging` is shared memory of this warp for 16 x 8 tiles floats; bf16 needs none.
-template <int width, int blocks, int tiles>
-AJET_DEVICE void multiply_accumulators(float (&c)[blocks][width / 8][4], const float (&p)[blocks][tiles][4],
-                                       const bf16* b, int b_row, float*) {
+// Accumulators [16 blocks, 8 tiles] that become a left operand, in T.
+template <typename T, int blocks, int tiles>
+struct LeftOperand {
   static_assert(tiles % 2 == 0);
-  const int matrix = lane_index() / 8, line = lane_index() % 8;
-#pragma unroll
-  for (int k = 0; k < tiles / 2; ++k) {
-    uint32_t left[blocks][4];
+  uint32_t a[blocks][tiles / 2][4] = {};
+
+  AJET_DEVICE void set(const float (&p)[blocks][tiles][4]) {
 #pragma unroll
     for (int m = 0; m < blocks; ++m)
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        left[m][i] = pack_bf16(p[m][2 * k + i / 2][i % 2 * 2], p[m][2 * k + i / 2][i % 2 * 2 + 1]);
+      for (int k = 0; k < tiles / 2; ++k)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const float* pair = &p[m][2 * k + i / 2][i % 2 * 2];
+          a[m][k][i] = pack_bf16(pair[0], pair[1]);
+        }
+  }
+};
+
+// Floats go through shared memory, 16 x 8 tiles of them for each warp.
+template <int blocks, int tiles>
+struct LeftOperand<float, blocks, tiles> {
+  static_assert(blocks == 1);
+  float* staging;
+
+  AJET_DEVICE void set(const float (&p)[blocks][tiles][4]) {
+    sync_warp();  // the last product was made
+#pragma unroll
+    for (int n = 0; n < tiles; ++n)
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        store_neighbours<8 * tiles>(staging, lane_index() / 4 + 8 * half, 8 * n + lane_index() % 4 * 2,
+                                    p[0][n][2 * half], p[0][n][2 * half + 1]);
+    sync_warp();
+  }
+};
+
+template <typename T, int blocks, int tiles>
+AJET_DEVICE LeftOperand<T, blocks, tiles> left_operand(float* staging) {
+  if constexpr (sizeof(T) == 2) return {};
+  else return {staging};
+}
+
+// c[m][n] += left[m] · b[b_row ..., 8 n ...]
+template <int width, int blocks, int tiles>
+AJET_DEVICE void multiply_left(float (&c)[blocks][width / 8][4], const LeftOperand<bf16, blocks, tiles>& left,
+                               const bf16* b, int b_row) {
+  const int matrix = lane_index() / 8, line = lane_index() % 8;
+#pragma unroll
+  for (int k = 0; k < tiles / 2; ++k) {
 #pragma unroll
     for (int n = 0; n < width / 8; n += 2) {
       uint32_t right[4];
@@ -132,26 +175,17 @@ AJET_DEVICE void multiply_accumulators(float (&c)[blocks][width / 8][4], const f
       const uint32_t even[2] = {right[0], right[1]}, odd[2] = {right[2], right[3]};
 #pragma unroll
       for (int m = 0; m < blocks; ++m) {
-        mma_bf16(c[m][n], left[m], even);
-        mma_bf16(c[m][n + 1], left[m], odd);
+        mma_bf16(c[m][n], left.a[m][k], even);
+        mma_bf16(c[m][n + 1], left.a[m][k], odd);
       }
     }
   }
 }
 
 template <int width, int blocks, int tiles>
-AJET_DEVICE void multiply_accumulators(float (&c)[blocks][width / 8][4], const float (&p)[blocks][tiles][4],
-                                       const float* b, int b_row, float* staging) {
-  static_assert(blocks == 1);
-  const int group = lane_index() / 4, pair = lane_index() % 4 * 2;
-  sync_warp();  // the last call's readers are done
-#pragma unroll
-  for (int n = 0; n < tiles; ++n)
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-      store_neighbours<8 * tiles>(staging, group + 8 * half, 8 * n + pair, p[0][n][2 * half], p[0][n][2 * half + 1]);
-  sync_warp();
-  multiply_columns<width, 8 * tiles>(c[0], staging, b, b_row, 0);
+AJET_DEVICE void multiply_left(float (&c)[blocks][width / 8][4], const LeftOperand<float, blocks, tiles>& left,
+                               const float* b, int b_row) {
+  multiply_columns<width, 8 * tiles>(c[0], left.staging, b, b_row, 0);
 }
 
 }  // namespace ajet::cuda
