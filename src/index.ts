@@ -1,10 +1,18 @@
 /** What `import … from "ajet"` gives: the agent's types, and the native core for embedding. */
+export * from "./agent/gym-env.js";
 export * from "./agent/judge.js";
 export * from "./agent/task.js";
 export * from "./agent/task-reader.js";
 export * from "./agent/tools.js";
 export * from "./agent/tuner.js";
 export * from "./agent/workflow.js";
+export { type ChatModel, type ChatModelRequest, OpenAIChatModel } from "./agentscope/chat-model.js";
+export { InMemoryMemory, type Memory } from "./agentscope/memory.js";
+export { Msg } from "./agentscope/message.js";
+export { ReActAgent, type ReActAgentOptions } from "./agentscope/react-agent.js";
+export { type ToolDefinition, type ToolFunction, Toolkit } from "./agentscope/toolkit.js";
+export { EnvServiceClient } from "./env/env-service-client.js";
+export { EnvServiceJudge } from "./judges/env-service.js";
 export { MathAnswerAndLlmAsJudge } from "./judges/llm/math-answer-and-llm.js";
 export { RankByLlmAsJudge } from "./judges/llm/rank-by-llm.js";
 export { answersEqual, lastBoxed, MathAnswerAsJudge } from "./judges/math-answer.js";
@@ -16,4 +24,9 @@ export * from "./native/losses.js";
 export { createModel, createModelFromConfig, loadModel, Model } from "./native/model.js";
 export { Trainer } from "./native/trainer.js";
 export * from "./native/types.js";
+export * from "./remote/episode-client.js";
+export { ExternalAgent } from "./remote/external-agent.js";
+export { EnvServiceTaskReader } from "./tasks/env-service-reader.js";
+export { HuggingFaceTaskReader } from "./tasks/hub/huggingface-reader.js";
 export { JsonlTaskReader } from "./tasks/jsonl-reader.js";
+export { RandomDummyTaskReader } from "./tasks/random-dummy-reader.js";

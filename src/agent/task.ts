@@ -1,3 +1,5 @@
+import type { GymEnv } from "./gym-env.js";
+
 /** A chat message as it crosses the OpenAI API. */
 export interface ChatMessage {
   role: "system" | "developer" | "user" | "assistant" | "tool";
@@ -37,4 +39,6 @@ export interface WorkflowTask {
   /** Training step, from 1; 0 in evaluations before training. */
   step: number;
   mode: "train" | "eval";
+  /** The episode's environment, where `task_reader.type` is env_service. */
+  gymEnv?: GymEnv;
 }

@@ -10,6 +10,7 @@ import { defaultRunName, RunFolder } from "../train/run-folder.js";
 import { Session } from "../train/session.js";
 import { evaluationTasks } from "../train/task-splits.js";
 import { findPath } from "./bundled.js";
+import { FetchPrinter } from "./fetch-printer.js";
 import {
   type CommonOptions,
   command,
@@ -55,7 +56,8 @@ async function evaluateYaml(yaml: string, options: EvalOptions): Promise<void> {
   const { config, notes } = evalConfig(yamlFile, options);
   for (const note of notes) output.note(`note: ${note}`);
   const roots = { config, yamlFile, packageRoot: PACKAGE_ROOT };
-  const { validation } = await evaluationTasks(roots);
+  using fetching = new FetchPrinter(output);
+  const { validation } = await evaluationTasks({ ...roots, listener: fetching });
   if (validation.length === 0) throw new ConfigError("There are no validation tasks: name a JSONL file with --data");
   const folder = new RunFolder(
     config.experiment_dir,
@@ -71,11 +73,12 @@ async function evaluateYaml(yaml: string, options: EvalOptions): Promise<void> {
     onUserOutput: (text) => output.userOutput(text),
   });
   folder.start("eval", yamlFile, dump({ ajet: config }));
+  session.publishEpisodeApi(folder.path);
   output.line(`${session.model.deviceLine}; Python tool: ${session.sandbox.description}; ${validation.length} tasks`);
   const { val_kwargs, temperature: trainingTemperature, max_response_length_in_one_turn: maxTokens } = config.rollout;
   const temperature = val_kwargs.temperature ?? trainingTemperature;
   const decoding = temperature === 0 ? "greedy" : "sampled";
-  const repeats = decoding === "greedy" ? 1 : val_kwargs.num_repeat;
+  const repeats = decoding === "greedy" ? 1 : (config.trainer_common.val_pass_n ?? val_kwargs.num_repeat);
   printer.onPhase(`evaluation, ${decoding}`, validation.length * repeats);
   const how: EvaluationOptions = {
     step: 0,
@@ -100,9 +103,11 @@ async function evaluateYaml(yaml: string, options: EvalOptions): Promise<void> {
 function evalConfig(yamlFile: string, options: EvalOptions): LoadedConfig {
   const place = placeOverrides(options);
   const { task_reader } = loadConfig(yamlFile, [...options.set, ...place]).config;
+  const fileReader = task_reader.type === "dataset_file" ? "dataset_file" : "jsonl_dataset_file";
   const overrides = Object.entries({
     "model.path": options.model,
-    [`task_reader.${task_reader.type}.validation.file_path`]: options.data,
+    "task_reader.type": options.data === undefined ? undefined : fileReader,
+    [`task_reader.${fileReader}.validation.file_path`]: options.data,
     "data.validation_limit": options.limit,
     "rollout.val_kwargs.temperature": options.temperature,
   }).filter(([, value]) => value !== undefined);

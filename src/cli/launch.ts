@@ -1,14 +1,19 @@
 import type { Command } from "commander";
 import { ConfigError } from "../native/errors.js";
 import { nearest } from "../text/nearest.js";
+import { debugYaml } from "./debug.js";
+import { kill } from "./kill.js";
 import { Output } from "./output.js";
+import { registerProcess } from "./processes/registry.js";
 import { type TrainOptions, trainYaml, withTraining } from "./train.js";
 
 interface LaunchOptions extends TrainOptions {
   conf?: string;
   backbone: string;
   withLogview?: boolean;
-  kill?: string;
+  /** True: without a pattern. */
+  kill?: string | true;
+  yes?: boolean;
 }
 
 /** `ajet --conf F …`: the seed's spelling of `ajet train F`. */
@@ -17,11 +22,15 @@ export function addLaunch(program: Command): void {
     .option("--conf <yaml>", "as `ajet train <yaml>`")
     .option(
       "--backbone <name>",
-      "native; debug: user code on the main thread, without limits; verl: runs native",
+      "native; debug: a few episodes without training, for breakpoints; verl: runs native",
       "native",
     )
     .option("--with-logview", "opens the token viewer")
-    .option("--kill <processes>", "has no effect: no run leaves processes behind")
+    .option(
+      "--kill [pattern]",
+      "ends ajet's runs and servers; with a regular expression, your processes that match, once you said yes",
+    )
+    .option("--yes", "--kill with a pattern does not ask")
     .option("--json", "results as JSON lines on stdout, everything else on stderr")
     .option("--verbose", "errors with their stack");
   // What is no command comes here, too.
@@ -29,7 +38,7 @@ export function addLaunch(program: Command): void {
   launch.action(async (options: LaunchOptions, { args }: Command) => {
     const output = new Output(options);
     if (args[0] !== undefined) throw unknownCommand(args[0], program);
-    if (options.kill !== undefined) output.note("note: --kill has no effect: no run leaves processes behind");
+    if (options.kill !== undefined) await kill(options.kill, options.yes ?? false, output);
     if (options.conf === undefined) {
       if (options.kill === undefined) program.outputHelp();
       return;
@@ -37,7 +46,8 @@ export function addLaunch(program: Command): void {
     const debug = isDebug(options.backbone, output);
     if (options.withLogview)
       output.note("note: --with-logview has no effect yet: the token viewer is not part of this version");
-    await trainYaml(options.conf, { ...options, debug });
+    registerProcess();
+    await (debug ? debugYaml(options.conf, options) : trainYaml(options.conf, options));
   });
 }
 

@@ -5,11 +5,14 @@ import { addBench } from "./bench.js";
 import { addBuild } from "./build.js";
 import { addChat } from "./chat.js";
 import { addDoctor } from "./doctor.js";
+import { addDownload } from "./download.js";
 import { addEval } from "./eval.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
+import { addInit } from "./init.js";
 import { addLaunch } from "./launch.js";
 import { Output } from "./output.js";
 import { addProblems } from "./problems.js";
+import { registerProcess } from "./processes/registry.js";
 import { addServe } from "./serve.js";
 import { addSft } from "./sft.js";
 import { addTrain } from "./train.js";
@@ -21,9 +24,27 @@ const program = new Command("ajet")
   .enablePositionalOptions()
   .exitOverride();
 
-for (const add of [addTrain, addEval, addServe, addChat, addSft, addBench, addDoctor, addBuild, addProblems])
+for (const add of [
+  addInit,
+  addTrain,
+  addEval,
+  addServe,
+  addChat,
+  addSft,
+  addBench,
+  addDoctor,
+  addBuild,
+  addProblems,
+  addDownload,
+])
   add(program);
 addLaunch(program);
+
+/** What `ajet --kill` ends; `ajet --conf` notes itself once it has killed. */
+const RUNS = ["train", "eval", "serve", "sft"];
+program.hook("preAction", (_, command) => {
+  if (RUNS.includes(command.name())) registerProcess();
+});
 
 // A reader that goes away (`ajet train | head`) must not take the run with it.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});

@@ -20,19 +20,25 @@ export interface PreparedRun extends LoadedConfig {
  * A new run of a YAML, or with `--resume` an earlier one.
  * @param given The YAML on the command line, if any.
  * @param tutorial The YAML that is taken where none is given.
+ * @param kind Of a new run.
  */
-export function prepareRun(given: string | undefined, tutorial: string, options: TrainOptions): PreparedRun {
+export function prepareRun(
+  given: string | undefined,
+  tutorial: string,
+  options: TrainOptions,
+  kind: "train" | "debug" = "train",
+): PreparedRun {
   const overrides = [...options.set, ...placeOverrides(options)];
   const loaded = loadConfig(given ?? tutorial, overrides);
   if (options.resume !== undefined) return resumeRun(given, tutorial, loaded, overrides, options.resume);
   const { config } = loaded;
   const yamlFile = given ?? tutorial;
-  const folder = new RunFolder(
-    config.experiment_dir,
-    config.experiment_name ?? defaultRunName(config.experiment_dir, yamlFile),
-  );
-  folder.refuseExisting("train");
-  return { ...loaded, folder, yamlFile, claimFolder: () => folder.start("train", yamlFile, dump({ ajet: config })) };
+  // Debugging is done again and again, whatever the YAML calls its run.
+  const name = kind === "debug" ? null : config.experiment_name;
+  const prefix = kind === "debug" ? "debug_" : "";
+  const folder = new RunFolder(config.experiment_dir, name ?? defaultRunName(config.experiment_dir, yamlFile, prefix));
+  folder.refuseExisting(kind);
+  return { ...loaded, folder, yamlFile, claimFolder: () => folder.start(kind, yamlFile, dump({ ajet: config })) };
 }
 
 /** An earlier run goes on with the configuration that it was started with; only `--set` changes it. */

@@ -1,10 +1,12 @@
 import { ProgressBar } from "../report/progress-bar.js";
 import { evaluationLine, stepLine } from "../report/step-line.js";
 import type { EpisodeResult } from "../rollout/episode.js";
+import type { FetchProgress } from "../tasks/hub/dataset-files.js";
 import { EpisodeReport } from "../train/episode-report.js";
 import type { EvaluationResult } from "../train/evaluation.js";
 import type { RunListener, RunStart } from "../train/run-listener.js";
 import type { StepMetrics } from "../train/step-metrics.js";
+import { FetchPrinter } from "./fetch-printer.js";
 import type { Output } from "./output.js";
 
 /** Lines of each list that is printed at the end. */
@@ -16,6 +18,7 @@ export class RunPrinter implements RunListener, Disposable {
   /** Whether each step gets a line. */
   readonly #stepLines: boolean;
   readonly #report = new EpisodeReport();
+  readonly #fetching: FetchPrinter;
   #bar: ProgressBar | undefined;
   #done = 0;
   #dropped = 0;
@@ -23,7 +26,12 @@ export class RunPrinter implements RunListener, Disposable {
 
   constructor(output: Output, stepLines: boolean) {
     this.#output = output;
+    this.#fetching = new FetchPrinter(output);
     this.#stepLines = stepLines;
+  }
+
+  onFetch(progress: FetchProgress): void {
+    this.#fetching.onFetch(progress);
   }
 
   onStart({ device, isolation, trainingTasks, firstStep, totalSteps }: RunStart): void {
@@ -77,6 +85,7 @@ export class RunPrinter implements RunListener, Disposable {
 
   /** Ends the bar, and tells what failed and why, and which messages were not written back as they were returned. */
   [Symbol.dispose](): void {
+    this.#fetching[Symbol.dispose]();
     this.#bar?.stop();
     this.#list("prompts that left the recorded tokens, by the message that differs:", this.#report.forks());
     this.#list(`failed episodes, by cause (${this.#dropped} dropped):`, this.#report.failures());

@@ -19,8 +19,6 @@ export interface TrainOptions extends CommonOptions, PlaceOptions {
   /** True: the newest run. */
   resume?: boolean | string;
   unsafeTools?: boolean;
-  /** User code on the main thread, without limits. */
-  debug?: boolean;
 }
 
 /** `ajet train`: GRPO on the agent of a YAML. */
@@ -65,7 +63,6 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
     },
     resume: options.resume !== undefined,
     unsafeTools: options.unsafeTools ?? false,
-    debug: options.debug ?? false,
     onUserOutput: (text) => output.userOutput(text),
     signal: stop.signal,
     listener: printer,

@@ -23,14 +23,78 @@ const jsonlReader = z
   })
   .prefault({});
 
+const splitName = z.string().min(1);
+
+const huggingFaceReader = z
+  .strictObject({
+    dataset_path: path
+      .nullable()
+      .default(null)
+      .describe("owner/name or owner/name/config on the hub, or a folder with Parquet, JSONL, JSON or CSV files"),
+    dataset_name: z.string().min(1).nullable().default(null).describe("The configuration, where the path names none"),
+    revision: z.string().min(1).default("main").describe("Branch, tag or commit"),
+    training_split: splitName.default("train").describe("Split to train on"),
+    validation_split: splitName.nullable().default("test").describe("Held-out split; null: none"),
+    unseen_split: splitName.nullable().default(null).describe("A second held-out set, reported beside the first"),
+    question_field: z.string().min(1).nullable().default(null).describe("null: main_query, else question"),
+    answer_field: z.string().min(1).nullable().default(null).describe("null: answer"),
+  })
+  .prefault({});
+
+const envServiceReader = z
+  .strictObject({
+    env_url: z.url().default("http://127.0.0.1:8080").describe("Where the environment service listens"),
+    env_type: z.string().min(1).default("default").describe("Which of its environments"),
+    training_split: splitName.default("train").describe("Split to train on"),
+    validation_split: splitName.nullable().default("dev").describe("Held-out split; null: none"),
+    unseen_split: splitName.nullable().default(null).describe("A second held-out set, reported beside the first"),
+    timeout_s: positive.default(300).describe("Of one request"),
+    attempts: count.default(3).describe("Of a request that may be repeated; a step never is"),
+  })
+  .prefault({});
+
+const randomDummyReader = z.strictObject({ count: count.default(1000).describe("Tasks of each split") }).prefault({});
+
 const taskReader = z
   .strictObject({
     type: z
-      .enum(["jsonl_dataset_file", "dataset_file"])
+      .enum(["jsonl_dataset_file", "dataset_file", "huggingface_dat_repo", "env_service", "random_dummy"])
       .default("jsonl_dataset_file")
       .describe("Where tasks come from"),
     jsonl_dataset_file: jsonlReader,
     dataset_file: jsonlReader.describe("The seed's spelling of jsonl_dataset_file"),
+    huggingface_dat_repo: huggingFaceReader,
+    env_service: envServiceReader,
+    random_dummy: randomDummyReader,
+  })
+  .prefault({});
+
+const url = z.string().regex(/^https?:\/\//, "Expected a URL that starts with http:// or https://");
+
+const untrainedAgents = z
+  .strictObject({
+    base_url: url.nullable().default(null).describe("OpenAI endpoint of the rest; null: a frozen copy of model.path"),
+    model: z.string().min(1).nullable().default(null).describe("Model of that endpoint"),
+    api_key_env: z
+      .string()
+      .min(1)
+      .nullable()
+      .default("OPENAI_API_KEY")
+      .describe("Environment variable with its key; null: it wants none"),
+  })
+  .prefault({});
+
+const episodeApi = z
+  .strictObject({
+    enabled: z.boolean().default(false).describe("Lets agents of other processes take episodes (ajet->ExternalAgent)"),
+    host: z.string().min(1).default("127.0.0.1").describe("Of the run's server; 0.0.0.0 lets other machines in"),
+    port: whole.max(65535).default(0).describe("Of the run's server; 0: any free one, see episode_api.json"),
+    api_key_env: z
+      .string()
+      .min(1)
+      .default("AJET_EPISODE_API_KEY")
+      .describe("Environment variable with the key; unset: a random one, see episode_api.json"),
+    wait_s: positive.default(600).describe("How long an episode waits for an agent to take it"),
   })
   .prefault({});
 
@@ -52,14 +116,28 @@ const rollout = z.strictObject({
   kv_cache_mb: count.default(512).describe("Memory of the KV cache in MiB"),
   episode_timeout_s: positive.default(120).describe("An episode that takes longer is dropped"),
   max_attempts: count.default(3).describe("Runs of an episode that throws or times out, before it is dropped"),
+  trainable_targets: z
+    .array(z.string().min(1))
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe("Targets (or names) of the workflow's agents that are trained; null: all of them"),
+  untrained_agents: untrainedAgents,
+  episode_api: episodeApi,
+  compute_madness_checklist: z
+    .array(z.enum(["nonsense", "repetition", "non_ascii", "wrong_toolcall", "context_overflow"]))
+    .default([])
+    .describe("What makes an episode's replies count as mad, see debugging.md; empty: nothing is looked for"),
+  agent_madness_termination: z.boolean().default(true).describe("An episode found mad gets no further replies"),
+  agent_madness_reward: z.number().default(-1).describe("Of an episode found mad, in place of its own"),
   val_kwargs: z
     .strictObject({
       temperature: z.number().min(0).max(10).nullable().default(null).describe("null: as in training"),
-      top_p: z.literal(1).default(1),
+      top_p: z.literal(1).default(1).describe("As in training"),
       top_k: z
         .union([z.literal(-1), z.literal(0)])
         .default(0)
-        .describe("-1 and 0: off"),
+        .describe("All tokens can be sampled: -1 and 0 are off"),
       num_repeat: count.default(1).describe("Episodes a validation task"),
     })
     .prefault({}),
@@ -71,40 +149,52 @@ const algorithm = z
       .enum(["ajet", "agentjet", "trl-grpo", "trl-dapo", "dr-grpo", "verl-grpo", "gspo", "cispo"])
       .default("ajet")
       .describe("Fixes every choice that the options below leave open"),
-    adv_estimator: z.literal("grpo").default("grpo"),
+    adv_estimator: z.literal("grpo").default("grpo").describe("Advantages are relative to the group"),
     use_kl_in_reward: z.literal(false).default(false).describe("KL stands in the loss: use_kl_loss"),
-    clip_ratio_low: positive.optional(),
-    clip_ratio_high: positive.optional(),
+    clip_ratio_low: positive.optional().describe("Ratios below 1 minus this are clipped"),
+    clip_ratio_high: positive.optional().describe("Ratios above 1 plus this are clipped"),
     clip_ratio_dual: z.number().min(0).optional().describe("0 is off, else above 1"),
-    cispo_low: z.number().min(0).optional().describe("Bounds of the weight of cispo"),
-    cispo_high: z.number().min(0).optional(),
-    ratio_level: z.enum(["token", "sequence"]).optional(),
-    aggregation: z.enum(["token_mean", "row_mean_token_mean", "token_sum_fixed", "row_mean_token_sum"]).optional(),
-    advantage_scale: z.enum(["none", "group", "batch"]).optional(),
-    std_ddof: z.union([z.literal(0), z.literal(1)]).optional(),
-    std_epsilon: z.number().min(0).optional(),
-    drop_equal_groups: z.boolean().optional(),
-    entropy_coef: z.number().optional(),
+    cispo_low: z.number().min(0).optional().describe("Lower bound of the weight of cispo, as 1 minus this"),
+    cispo_high: z.number().min(0).optional().describe("Upper bound of it, as 1 plus this"),
+    ratio_level: z.enum(["token", "sequence"]).optional().describe("What gets one ratio; sequence is GSPO's"),
+    aggregation: z
+      .enum(["token_mean", "row_mean_token_mean", "token_sum_fixed", "row_mean_token_sum"])
+      .optional()
+      .describe("How the tokens' losses become one"),
+    advantage_scale: z
+      .enum(["none", "group", "batch"])
+      .optional()
+      .describe("Whose standard deviation divides the advantages"),
+    std_ddof: z
+      .union([z.literal(0), z.literal(1)])
+      .optional()
+      .describe("1: the unbiased standard deviation"),
+    std_epsilon: z.number().min(0).optional().describe("Added to the standard deviation"),
+    drop_equal_groups: z.boolean().optional().describe("Groups with equal rewards are left out"),
+    entropy_coef: z.number().optional().describe("Of the entropy bonus"),
   })
   .prefault({});
 
 const optim = z
   .strictObject({
-    lr: positive.max(1, "Expected a learning rate above 0 and at most 1 (1e-7 to 1e-3 is usual)").default(1e-6),
-    weight_decay: z.number().min(0).default(0.01),
-    beta1: ratio.default(0.9),
-    beta2: ratio.default(0.999),
-    epsilon: positive.default(1e-8),
-    schedule: z.enum(["constant", "linear", "cosine"]).default("constant"),
-    warmup_steps: whole.default(0),
+    lr: positive
+      .max(1, "Expected a learning rate above 0 and at most 1 (1e-7 to 1e-3 is usual)")
+      .default(1e-6)
+      .describe("Learning rate"),
+    weight_decay: z.number().min(0).default(0.01).describe("AdamW's, decoupled"),
+    beta1: ratio.default(0.9).describe("Decay of AdamW's first moment"),
+    beta2: ratio.default(0.999).describe("Decay of its second moment"),
+    epsilon: positive.default(1e-8).describe("Added to the root of the second moment"),
+    schedule: z.enum(["constant", "linear", "cosine"]).default("constant").describe("Of lr after the warm-up"),
+    warmup_steps: whole.default(0).describe("Steps in which lr rises from 0"),
     final_ratio: ratio.default(0).describe("Of lr, at the end of linear and cosine"),
-    max_grad_norm: z.number().min(0).default(1).describe("0 is off"),
+    max_grad_norm: z.number().min(0).default(1).describe("Longer gradients are cut to this norm; 0 is off"),
   })
   .prefault({});
 
 const taskJudge = z
   .strictObject({
-    judge_type: z.literal("customized_protocol").default("customized_protocol"),
+    judge_type: z.literal("customized_protocol").default("customized_protocol").describe("A class in a file"),
     judge_protocol: z
       .string()
       .nullable()
@@ -126,7 +216,7 @@ const taskJudge = z
       .nullable()
       .default("OPENAI_API_KEY")
       .describe("Environment variable with its key; null: it wants none"),
-    alien_llm_temperature: z.number().min(0).max(2).default(0),
+    alien_llm_temperature: z.number().min(0).max(2).default(0).describe("Of its answers; 0 is greedy"),
     alien_llm_params: userArgs.describe("Further fields of the request; null takes a field away"),
     alien_llm_max_parallel: count.default(8).describe("Its calls at once, in the whole run"),
     alien_llm_timeout_s: positive.default(60).describe("Of one call"),
@@ -148,10 +238,14 @@ const trainerCommon = z
   .strictObject({
     total_training_steps: count.nullable().default(null).describe("null: from total_epochs"),
     total_epochs: count.default(50).describe("Where total_training_steps is null"),
-    seed: whole.default(42),
+    seed: whole.default(42).describe("Of every draw: same seed, same run"),
     save_freq: whole.default(20).describe("Steps between checkpoints; 0: only the best and the last"),
     test_freq: whole.default(0).describe("Steps between evaluations while training; 0: before and after only"),
-    val_before_train: z.boolean().default(true),
+    val_pass_n: count
+      .nullable()
+      .default(null)
+      .describe("Episodes a validation task; null: rollout.val_kwargs.num_repeat"),
+    val_before_train: z.boolean().default(true).describe("An evaluation before the first step"),
     keep_checkpoints: count.default(2).describe("Newest checkpoints kept, beside the best"),
     checkpoint_base_dir: path
       .nullable()
@@ -188,8 +282,9 @@ export const ajetSchema = z.strictObject({
     device: z
       .string()
       .regex(/^(auto|cpu|cuda(:\d+)?)$/)
-      .default("auto"),
-    threads: whole.default(0).describe("0: one per core"),
+      .default("auto")
+      .describe("auto, cpu, cuda or cuda:N; auto takes a card where there is one"),
+    threads: whole.default(0).describe("Of the CPU backend; 0: one per core"),
   }),
   data: z
     .strictObject({
@@ -202,7 +297,7 @@ export const ajetSchema = z.strictObject({
   debug: z
     .strictObject({
       debug_max_parallel: count.default(4).describe("Episodes at once, with --backbone debug"),
-      debug_first_n_tasks: count.default(2).describe("Tasks of each split, with --backbone debug"),
+      debug_first_n_tasks: count.default(2).describe("First training tasks that --backbone debug runs"),
     })
     .prefault({}),
 });

@@ -7,9 +7,6 @@ const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   "rollout.name": "there is one inference engine",
   "rollout.tensor_model_parallel_size": "training runs on one device",
   "rollout.n_vllm_engine": "there is one inference engine",
-  "rollout.compute_madness_checklist": "not supported yet",
-  "rollout.agent_madness_termination": "not supported yet",
-  "rollout.agent_madness_reward": "not supported yet",
   "rollout.gamma": "rewards are given at the end of an episode",
   "rollout.force_disable_toolcalls": "a workflow that wants no tool calls sends no tools",
   "rollout.multi_turn": "a workflow counts its own turns",
@@ -22,13 +19,13 @@ const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   "trainer_common.fsdp_config": "weights are not sharded",
   "trainer_common.mini_batch_num": "each step is one update",
   "trainer_common.ulysses_sequence_parallel_size": "training runs on one device",
-  "trainer_common.val_pass_n": "use rollout.val_kwargs.num_repeat",
   "trainer_common.save_trajectory_as_json_file": "the token log holds every episode",
   "trainer_common.log_freq": "every step is logged",
   "debug.debug_vllm_port": "there is one inference engine",
   "debug.debug_vllm_seed": "trainer_common.seed holds",
   "debug.debug_tensor_parallel_size": "training runs on one device",
   context_tracker: "timelines are always merged by token",
+  "task_reader.env_service.env_action_preference": "an action is what the workflow sends",
   task_runner: "episodes run in worker threads",
   enable_experimental_interchange_server: "the server is always on",
   interchange_server: "the server is always on",
@@ -40,22 +37,40 @@ interface IdleKey {
   reason: string;
 }
 
+/** Sections of `task_reader`, one for each type. */
+const READERS = ["jsonl_dataset_file", "dataset_file", "huggingface_dat_repo", "env_service", "random_dummy"] as const;
+
 /** Keys of the schema that another key switches off. */
 const IDLE_KEYS: readonly IdleKey[] = [
-  {
-    path: "task_reader.dataset_file",
-    isIdle: (config) => config.task_reader.type !== "dataset_file",
-    reason: "`task_reader.type` is jsonl_dataset_file",
-  },
-  {
-    path: "task_reader.jsonl_dataset_file",
-    isIdle: (config) => config.task_reader.type !== "jsonl_dataset_file",
-    reason: "`task_reader.type` is dataset_file",
-  },
+  ...READERS.map((reader) => ({
+    path: `task_reader.${reader}`,
+    isIdle: (config: AjetConfig) => config.task_reader.type !== reader,
+    reason: "`task_reader.type` names another reader",
+  })),
   {
     path: "task_judge.judge_args",
     isIdle: (config) => config.task_judge.judge_protocol === null,
     reason: "`task_judge.judge_protocol` names no judge",
+  },
+  {
+    path: "rollout.untrained_agents",
+    isIdle: ({ rollout }) => rollout.trainable_targets === null,
+    reason: "`rollout.trainable_targets` is null, so all agents are trained",
+  },
+  {
+    path: "rollout.agent_madness_termination",
+    isIdle: ({ rollout }) => rollout.compute_madness_checklist.length === 0,
+    reason: "`rollout.compute_madness_checklist` is empty",
+  },
+  {
+    path: "rollout.agent_madness_reward",
+    isIdle: ({ rollout }) => rollout.compute_madness_checklist.length === 0,
+    reason: "`rollout.compute_madness_checklist` is empty",
+  },
+  {
+    path: "rollout.val_kwargs.num_repeat",
+    isIdle: ({ trainer_common }) => trainer_common.val_pass_n !== null,
+    reason: "`trainer_common.val_pass_n` is set",
   },
   {
     path: "data.max_response_length",

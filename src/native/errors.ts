@@ -43,6 +43,13 @@ export class FileError extends AjetError {
   }
 }
 
+/** A server cannot be reached, or does not answer as its protocol says. */
+export class NetworkError extends AjetError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_AJET_NETWORK", message, options);
+  }
+}
+
 /** The object was disposed of. */
 export class DisposedError extends AjetError {
   constructor(message: string, options?: ErrorOptions) {

@@ -3,6 +3,8 @@ export interface CallRecord {
   /** The response's id, `chatcmpl-…`. */
   callId: string;
   choice: number;
+  /** Name of the agent that made it, where its key says so. */
+  agent?: string;
   promptIds: Int32Array;
   sampledIds: Int32Array;
   logprobs: Float32Array;

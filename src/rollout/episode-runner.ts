@@ -1,5 +1,7 @@
+import type { BaseUrlAndKey } from "../agent/tuner.js";
 import { AbortError } from "../native/errors.js";
 import type { PromptFork, RunningServer } from "../serve/contract.js";
+import type { AgentRoutes } from "./agent-routes.js";
 import { orderCalls, orderForks } from "./call-order.js";
 import type { CallRecord, DropReason } from "./call-record.js";
 import type {
@@ -15,6 +17,7 @@ import { episodeUuid, newApiKey, sessionSeed } from "./episode-identity.js";
 import { traceOf } from "./episode-trace.js";
 import { type FinishedEpisode, GroupJudging } from "./group-judging.js";
 import { asJudgeFailure, JobLimit } from "./job-limit.js";
+import { type MadnessOptions, MadnessWatch } from "./madness-watch.js";
 
 export interface EpisodeRunnerOptions {
   server: RunningServer;
@@ -26,8 +29,21 @@ export interface EpisodeRunnerOptions {
   timeoutMs: number;
   /** Of one judging, its repetitions included; Infinity for none. */
   judgeTimeoutMs?: number;
+  /** Agents outside have so long to take an episode; its own limit starts when one has. */
+  agentWaitMs?: number;
+  /** Where agents go that are not trained; absent: all are trained. */
+  untrained?: UntrainedAgents;
   /** Runs of an episode that fails, before it is dropped. */
   maxAttempts: number;
+  /** Absent: nothing is looked for. */
+  madness?: MadnessOptions;
+}
+
+/** Agents that are not trained, and what answers them: a server with frozen weights, or an endpoint outside. */
+export interface UntrainedAgents {
+  trainableTargets: readonly string[];
+  server?: RunningServer;
+  outside?: BaseUrlAndKey;
 }
 
 /** What a batch of episodes is run for. */
@@ -93,6 +109,10 @@ export class EpisodeRunner {
     const lanes = Math.min(this.options.maxParallel, requests.length);
     const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
     for (const end of ends) if (end.status === "rejected") throw end.reason;
+    // Episodes that it ended look like failures.
+    if (callbacks.signal?.aborted) {
+      throw new AbortError("The rollout was cancelled", { cause: callbacks.signal.reason });
+    }
     return results;
   }
 
@@ -149,20 +169,44 @@ export class EpisodeRunner {
     alone: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Attempt> {
-    const { server, executor, timeoutMs, judgeTimeoutMs = Number.POSITIVE_INFINITY } = this.options;
+    const { server, executor, timeoutMs, judgeTimeoutMs = Number.POSITIVE_INFINITY, untrained } = this.options;
+    const { agentWaitMs = timeoutMs } = this.options;
     const apiKey = newApiKey();
     const calls: CallRecord[] = [];
-    const { forks } = server.open({
-      apiKey,
-      seed: sessionSeed(uuid),
-      training: phase.mode === "train",
-      defaults: { temperature: phase.temperature, topP: 1, topK: 0, minP: 0, maxTokens: phase.maxTokens },
-      forceTemperature: phase.mode === "train",
-      record: (call) => calls.push(call),
-    });
     const start = performance.now();
     using limit = new JobLimit(signal);
     limit.start("The episode", timeoutMs);
+    const isTraining = phase.mode === "train";
+    const session = {
+      apiKey,
+      seed: sessionSeed(uuid),
+      defaults: { temperature: phase.temperature, topP: 1, topK: 0, minP: 0, maxTokens: phase.maxTokens },
+    };
+    let ending: Promise<void> | undefined;
+    const watch = new MadnessWatch(this.options.madness, () => {
+      ending = server.close(apiKey);
+      return opened.inFlight > 1;
+    });
+    const opened = server.open({
+      ...session,
+      training: isTraining,
+      forceTemperature: isTraining,
+      record: (call) => {
+        calls.push(call);
+        watch.onCall(call);
+      },
+      onContextOverflow: () => watch.onContextOverflow(),
+      onEpisode: (event) =>
+        event === "taken"
+          ? limit.start("The episode", timeoutMs)
+          : limit.start("Waiting for an agent to take the episode", agentWaitMs),
+    });
+    untrained?.server?.open({
+      ...session,
+      training: false,
+      forceTemperature: false,
+      record: (call) => calls.push({ ...call, dropReason: call.dropReason ?? "not_trainable" }),
+    });
     let isJudged = false;
     const beginJudging = () => {
       isJudged = true;
@@ -172,12 +216,26 @@ export class EpisodeRunner {
     let outcome: EpisodeOutcome;
     try {
       const workflowTask = { task, episodeUuid: uuid, sample, step: phase.step, mode: phase.mode };
-      const job = { workflowTask, baseUrl: server.baseUrl, apiKey, alone, beginJudging };
+      const routes = untrained && routesOf(untrained, apiKey);
+      const job = { workflowTask, baseUrl: server.baseUrl, apiKey, routes, alone, beginJudging };
       outcome = await executor.execute(job, limit.signal);
       if (isJudged && outcome.kind === "failed") outcome = asJudgeFailure(outcome);
     } finally {
-      await server.close(apiKey); // ends what is in flight, so that nothing is recorded any more
+      // Ends what is in flight, so that nothing is recorded any more.
+      await Promise.all([ending, server.close(apiKey), untrained?.server?.close(apiKey)]);
     }
-    return { outcome, calls: orderCalls(calls), forks: orderForks(forks), wallMs: performance.now() - start };
+    const judged = watch.judge(outcome);
+    return {
+      outcome: judged,
+      calls: orderCalls(calls),
+      forks: orderForks(opened.forks),
+      wallMs: performance.now() - start,
+    };
   }
+}
+
+function routesOf({ trainableTargets, server, outside }: UntrainedAgents, apiKey: string): AgentRoutes | undefined {
+  if (outside !== undefined) return { trainableTargets, others: outside, isOutside: true };
+  if (server === undefined) return undefined;
+  return { trainableTargets, others: { baseUrl: server.baseUrl, apiKey, model: "ajet" }, isOutside: false };
 }

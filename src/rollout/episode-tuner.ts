@@ -1,7 +1,16 @@
+import { setMaxListeners } from "node:events";
 import OpenAI from "openai";
 import type { PythonResult } from "../agent/tools.js";
-import type { BaseUrlAndKey, Tuner } from "../agent/tuner.js";
-import { episodeFetch } from "./episode-fetch.js";
+import type { AgentOptions, BaseUrlAndKey, Tuner } from "../agent/tuner.js";
+import { OpenAIChatModel } from "../agentscope/chat-model.js";
+import { type AgentRoute, type AgentRoutes, routeAgent } from "./agent-routes.js";
+import { episodeFetch, withModel } from "./episode-fetch.js";
+
+/** Where an episode's requests go. */
+export interface EpisodeEndpoints extends Pick<BaseUrlAndKey, "baseUrl" | "apiKey"> {
+  /** Absent: all agents are trained. */
+  routes?: AgentRoutes | undefined;
+}
 
 /** The tuner of one episode. Its requests end with the episode. */
 export class EpisodeTuner implements Tuner {
@@ -11,26 +20,35 @@ export class EpisodeTuner implements Tuner {
 
   constructor(
     readonly config: Readonly<Record<string, unknown>>,
-    private readonly endpoint: BaseUrlAndKey,
+    private readonly endpoints: EpisodeEndpoints,
     private readonly runPython: (code: string, timeoutMs?: number) => Promise<PythonResult>,
     private readonly signal: AbortSignal,
   ) {
-    this.fetch = episodeFetch(endpoint.baseUrl, signal);
+    setMaxListeners(0, signal); // every call of an episode listens
+    const { baseUrl, routes } = endpoints;
+    const own = routes === undefined || routes.isOutside ? [baseUrl] : [baseUrl, routes.others.baseUrl];
+    this.fetch = episodeFetch(own, signal);
   }
 
-  asRawOpenaiSdkClient(): OpenAI {
+  asRawOpenaiSdkClient(agent?: AgentOptions): OpenAI {
+    const { baseUrl, apiKey, model, isOutside } = this.route(agent);
     return new OpenAI({
-      baseURL: this.endpoint.baseUrl,
-      apiKey: this.endpoint.apiKey,
+      baseURL: baseUrl,
+      apiKey,
       // A call that was retried would be recorded twice; the episode is what is retried.
-      maxRetries: 0,
+      maxRetries: isOutside ? 2 : 0,
       timeout: 2 ** 31 - 1, // the episode's limit holds
-      fetch: this.fetch,
+      fetch: isOutside ? withModel(model, this.fetch) : this.fetch,
     });
   }
 
-  asOaiBaseurlApikey(): BaseUrlAndKey {
-    return { ...this.endpoint };
+  asOaiBaseurlApikey(agent?: AgentOptions): BaseUrlAndKey {
+    const { baseUrl, apiKey, model } = this.route(agent);
+    return { baseUrl, apiKey, model };
+  }
+
+  asAgentscopeModel(agent?: AgentOptions): OpenAIChatModel {
+    return new OpenAIChatModel(this.asRawOpenaiSdkClient(agent), this.route(agent).model);
   }
 
   async executePython(code: string, options: { timeoutMs?: number } = {}): Promise<PythonResult> {
@@ -39,5 +57,10 @@ export class EpisodeTuner implements Tuner {
     const result = await this.runPython(code, options.timeoutMs);
     if (result.limit === "time") this.unrepeatable.push("a Python program ran into its wall-clock limit");
     return result;
+  }
+
+  private route(agent: AgentOptions | undefined): AgentRoute {
+    const { baseUrl, apiKey, routes } = this.endpoints;
+    return routeAgent({ baseUrl, apiKey, model: "ajet" }, routes, agent);
   }
 }

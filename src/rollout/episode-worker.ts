@@ -3,6 +3,7 @@ import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import { getHeapStatistics } from "node:v8";
 import { workerData } from "node:worker_threads";
 import type { EpisodeTrace } from "../agent/judge.js";
+import { inEnvironment } from "./episode-environment.js";
 import { describeThrown, EpisodeError, failureOf } from "./episode-error.js";
 import { EpisodeTuner } from "./episode-tuner.js";
 import { MainThread } from "./main-thread.js";
@@ -89,10 +90,10 @@ async function runSlot(
 }
 
 function runEpisode(classes: UserClasses, message: ToWorker & { type: "run" }): Promise<void> {
-  const { slot, workflowTask, baseUrl, apiKey } = message;
+  const { slot, workflowTask, endpoints } = message;
   const controller = new AbortController();
   const { signal } = controller;
-  const tuner = new EpisodeTuner(config, { baseUrl, apiKey }, (...call) => main.runPython(...call), signal);
+  const tuner = new EpisodeTuner(config, endpoints, (...call) => main.runPython(...call), signal);
   const { unrepeatable } = tuner;
   const run = async (episode: RunningEpisode): Promise<FromWorker> => {
     const begin = () =>
@@ -101,7 +102,9 @@ function runEpisode(classes: UserClasses, message: ToWorker & { type: "run" }): 
         send({ type: "judging", slot });
       });
     const judging = { config, llm: new NotingLlm(main, unrepeatable), begin };
-    const { kind, ...end } = await runWorkflow(classes, workflowTask, tuner, signal, judging);
+    const { kind, ...end } = await inEnvironment(tuner.config, workflowTask, signal, (task) =>
+      runWorkflow(classes, task, tuner, signal, judging),
+    );
     return { type: kind, slot, unrepeatable, ...end } as FromWorker;
   };
   return runSlot(slot, unrepeatable, run, controller);

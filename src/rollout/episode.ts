@@ -2,7 +2,9 @@ import type { EpisodeTrace, JudgedEpisode, Judgement } from "../agent/judge.js";
 import type { Task, WorkflowTask } from "../agent/task.js";
 import type { WorkflowOutput } from "../agent/workflow.js";
 import type { PromptFork } from "../serve/contract.js";
+import type { AgentRoutes } from "./agent-routes.js";
 import type { CallRecord, DropReason } from "./call-record.js";
+import type { MadnessCheck } from "./madness.js";
 
 /** One episode to run. */
 export interface EpisodeRequest {
@@ -39,6 +41,8 @@ export interface EpisodeScore {
   logMetrics: Record<string, number>;
   /** The judge's, for the token log. */
   reason?: string;
+  /** Which check of `rollout.compute_madness_checklist` found something. */
+  madness?: MadnessCheck;
 }
 
 /** An episode on its way to an executor. */
@@ -46,6 +50,8 @@ export interface EpisodeJob {
   workflowTask: WorkflowTask;
   baseUrl: string;
   apiKey: string;
+  /** Absent: all agents are trained. */
+  routes?: AgentRoutes | undefined;
   /** Run it in a thread of its own. */
   alone: boolean;
   /** Called when the workflow is done and its judge is about to start: gives what was said in the episode. */

@@ -1,6 +1,7 @@
 import type { JudgeLlm } from "../agent/judge.js";
 import type { PythonResult } from "../agent/tools.js";
 import type { EpisodeExecutor, EpisodeJob, EpisodeOutcome, GroupJob, GroupOutcome, JobFailure } from "./episode.js";
+import { inEnvironment } from "./episode-environment.js";
 import { EpisodeError, failureOf } from "./episode-error.js";
 import { EpisodeTuner } from "./episode-tuner.js";
 import { NotingLlm } from "./noting-llm.js";
@@ -35,13 +36,16 @@ export class InProcessExecutor implements EpisodeExecutor {
     if (!this.classes) await this.start();
     const { config, runPython, llm } = this.options;
     const controller = new AbortController();
-    const tuner = new EpisodeTuner(config, { baseUrl: job.baseUrl, apiKey: job.apiKey }, runPython, controller.signal);
+    const { baseUrl, apiKey, routes } = job;
+    const tuner = new EpisodeTuner(config, { baseUrl, apiKey, routes }, runPython, controller.signal);
     const { unrepeatable } = tuner;
     const begin = async () => job.beginJudging?.() ?? { calls: [], toolResults: [] };
     const judging = { config, llm: new NotingLlm(llm, unrepeatable), begin };
     return this.limited(signal, controller, unrepeatable, async () => {
       const classes = this.classes as UserClasses;
-      const end = await runWorkflow(classes, job.workflowTask, tuner, controller.signal, judging);
+      const end = await inEnvironment(tuner.config, job.workflowTask, controller.signal, (task) =>
+        runWorkflow(classes, task, tuner, controller.signal, judging),
+      );
       return { ...end, unrepeatable };
     });
   }

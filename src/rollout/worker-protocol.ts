@@ -4,6 +4,7 @@ import type { WorkflowTask } from "../agent/task.js";
 import type { PythonResult } from "../agent/tools.js";
 import type { WorkflowOutput } from "../agent/workflow.js";
 import type { EpisodeFailure, EpisodeScore } from "./episode.js";
+import type { EpisodeEndpoints } from "./episode-tuner.js";
 import type { UserClass } from "./user-code.js";
 
 /** What a worker thread starts with. */
@@ -26,7 +27,7 @@ export type ServiceAnswer = { value: PythonResult | string } | { error: string }
 
 /** From the pool. A slot is the number of a run of an episode, from 1. */
 export type ToWorker =
-  | { type: "run"; slot: number; workflowTask: WorkflowTask; baseUrl: string; apiKey: string }
+  | { type: "run"; slot: number; workflowTask: WorkflowTask; endpoints: EpisodeEndpoints }
   | { type: "trace"; slot: number; trace: EpisodeTrace }
   | { type: "judge-group"; slot: number; episodes: readonly JudgedEpisode[] }
   | { type: "abort"; slot: number; message: string }

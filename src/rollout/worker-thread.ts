@@ -102,8 +102,10 @@ export class WorkerThread {
     return !this.ended && this.abandoned === 0;
   }
 
-  run({ workflowTask, baseUrl, apiKey, beginJudging }: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
-    const message = (slot: number): ToWorker => ({ type: "run", slot, workflowTask, baseUrl, apiKey });
+  run(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
+    const { workflowTask, baseUrl, apiKey, routes, beginJudging } = job;
+    const endpoints = { baseUrl, apiKey, routes };
+    const message = (slot: number): ToWorker => ({ type: "run", slot, workflowTask, endpoints });
     return this.start(message, signal, beginJudging) as Promise<EpisodeOutcome>;
   }
 

@@ -25,6 +25,7 @@ export interface PreparedCompletion {
   request: ChatRequest;
   prompt: BuiltPrompt;
   identity: CallIdentity;
+  agent: string | undefined;
   maxTokens: number;
 }
 
@@ -49,8 +50,9 @@ export class ChatCompletions {
   /**
    * Builds the prompt. 400 where the template refuses the messages or the prompt does not fit.
    * @param issued Number of the call among equal ones, where the client has counted.
+   * @param agent Who of the session calls, where the key says so.
    */
-  prepare(request: ChatRequest, session: Session, issued?: number): PreparedCompletion {
+  prepare(request: ChatRequest, session: Session, issued?: number, agent?: string): PreparedCompletion {
     let prompt: BuiltPrompt;
     try {
       prompt = this.prompts.build(request, session.replies);
@@ -62,6 +64,7 @@ export class ChatCompletions {
     const length = prompt.promptIds.length;
     if (length === 0) throw invalidField("messages", "The chat template makes an empty prompt of these messages");
     if (length >= maxContext) {
+      session.options.onContextOverflow?.();
       throw invalidField(
         "messages",
         `This model's context holds ${maxContext} tokens, but the messages (with tools and template) come to ` +
@@ -70,8 +73,8 @@ export class ChatCompletions {
       );
     }
     session.noteForks(prompt.forks);
-    const identity = session.identify(prompt.promptIds, request, issued);
-    return { request, prompt, identity, maxTokens: Math.min(request.maxTokens, maxContext - length) };
+    const identity = session.identify(prompt.promptIds, request, issued, agent);
+    return { request, prompt, identity, agent, maxTokens: Math.min(request.maxTokens, maxContext - length) };
   }
 
   /** Samples all choices. Rejects with the reason of `controller` once that aborts; what there is is recorded. */
@@ -182,6 +185,7 @@ export class ChatCompletions {
     session.options.record({
       callId: prepared.identity.callId,
       choice: completion.choice,
+      ...(prepared.agent === undefined ? {} : { agent: prepared.agent }),
       promptIds: prompt.promptIds,
       sampledIds,
       logprobs: completion.logprobs.slice(0, length),

@@ -1,27 +1,20 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { clientGone, queueFull, toApiError } from "./api-error.js";
+import type { Caller } from "./bearer.js";
 import { readCallOrdinal } from "./call-numbers.js";
 import type { ChatCompletions, PreparedCompletion } from "./chat-completion.js";
 import { readChatRequest } from "./chat-request.js";
 import type { ServerOptions } from "./contract.js";
 import { EventStream } from "./event-stream.js";
 import type { Metrics } from "./metrics.js";
-import type { ReplyDelta } from "./reply-assembler.js";
-import {
-  type CompletionResult,
-  chunkBody,
-  completionBody,
-  deltaBody,
-  type ResponseHead,
-  type TokenLogprob,
-  usageChunkBody,
-} from "./response-bodies.js";
+import { chatFormat, type ReplyFormat } from "./reply-format.js";
+import type { CompletionResult, ResponseHead } from "./response-bodies.js";
 import type { Session } from "./session.js";
 
 /** Default of `ServerOptions.maxPending`. */
 const MAX_PENDING = 4096;
 
-/** `POST /v1/chat/completions`. */
+/** Answers chat requests, in the form of one API or another. */
 export class ChatRoute {
   /** Requests waiting or running. */
   pending = 0;
@@ -33,13 +26,18 @@ export class ChatRoute {
   ) {}
 
   /** Answers a request; resolves when the answer is written. */
-  async handle(session: Session, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  async handle(
+    { session, agent }: Caller<Session>,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    format: ReplyFormat = chatFormat,
+  ): Promise<unknown> {
     const limit = this.options.maxPending ?? MAX_PENDING;
     if (this.pending >= limit) throw queueFull(limit);
     const started = performance.now();
     // Nothing is awaited up to here: calls that bring no number are counted in the order of arrival.
-    const chat = readChatRequest(request.body, session.options, this.options.modelName);
-    const prepared = this.completions.prepare(chat, session, readCallOrdinal(request.headers));
+    const chat = readChatRequest(format.chatBody(request.body, session), session.options, this.options.modelName);
+    const prepared = this.completions.prepare(chat, session, readCallOrdinal(request.headers), agent);
     const controller = new AbortController();
     const onClose = () => {
       if (!reply.raw.writableFinished) controller.abort(clientGone());
@@ -49,11 +47,11 @@ export class ChatRoute {
     try {
       const answer = chat.stream ? this.stream : this.whole;
       return await session.run(controller, async () => {
-        const result = await answer.call(this, prepared, session, controller, reply);
+        const result = await answer.call(this, prepared, session, controller, reply, format);
         if (result === undefined) return reply;
         const seconds = (performance.now() - started) / 1000;
         this.metrics().countCompletion(result.promptTokens, result.completionTokens, seconds);
-        return chat.stream ? reply : completionBody(this.head(prepared), result, chat);
+        return chat.stream ? reply : format.whole(this.head(prepared), prepared, result, session);
       });
     } finally {
       this.pending--;
@@ -75,31 +73,18 @@ export class ChatRoute {
     session: Session,
     controller: AbortController,
     reply: FastifyReply,
+    format: ReplyFormat,
   ): Promise<CompletionResult | undefined> {
     reply.hijack();
-    const events = new EventStream(reply.raw);
-    const head = this.head(prepared);
-    const { n, includeUsage } = prepared.request;
-    const send = (choice: number, delta: object, more: { logprobs?: readonly TokenLogprob[] } = {}) =>
-      events.send(chunkBody(head, choice, delta, { ...more, includeUsage }));
+    const answer = format.stream(this.head(prepared), prepared, new EventStream(reply.raw), session);
     try {
-      for (let choice = 0; choice < n; choice++) send(choice, { role: "assistant", content: "" });
-      const sink = (choice: number, deltas: readonly ReplyDelta[], logprobs: readonly TokenLogprob[]) => {
-        const [first, ...rest] = deltas;
-        send(choice, first === undefined ? {} : deltaBody(first), { logprobs });
-        for (const delta of rest) send(choice, deltaBody(delta));
-      };
-      const result = await this.completions.run(prepared, session, controller, sink);
-      for (const [choice, { finishReason }] of result.choices.entries()) {
-        events.send(chunkBody(head, choice, {}, { finishReason, includeUsage }));
-      }
-      if (includeUsage) events.send(usageChunkBody(head, result));
-      events.done();
+      const result = await this.completions.run(prepared, session, controller, answer.sink);
+      answer.finish(result);
       return result;
     } catch (error) {
       const failure = toApiError(error);
       if (failure.status === 500) this.options.onError?.(error);
-      events.fail(failure);
+      answer.fail(failure);
       return undefined;
     }
   }

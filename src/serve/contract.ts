@@ -17,6 +17,10 @@ export interface ServeSession {
   forceTemperature: boolean;
   /** Receives each finished choice. */
   record: (call: CallRecord) => void;
+  /** Told when a request was refused because its messages leave no room in the context. */
+  onContextOverflow?: () => void;
+  /** Told when the session's episode is offered to agents outside, and when one of them takes it. */
+  onEpisode?: (event: "offered" | "taken") => void;
 }
 
 /**
@@ -54,6 +58,8 @@ export interface ServerOptions {
   maxPending?: number;
   /** Largest request body, default 32 MiB. */
   maxBodyBytes?: number;
+  /** Lets who has this key take episodes (`POST /v1/episodes/begin`). */
+  episodeApiKey?: string;
   /** Told of every failure that is answered with 500. */
   onError?: (error: unknown) => void;
 }

@@ -18,6 +18,16 @@ export class EventStream {
     this.write(`data: ${JSON.stringify(body)}\n\n`);
   }
 
+  /** An event whose name is its body's `type`. */
+  sendNamed(body: { type: string }): void {
+    this.write(`event: ${body.type}\ndata: ${JSON.stringify(body)}\n\n`);
+  }
+
+  /** The end of a stream that has no mark for it. */
+  end(): void {
+    this.response.end();
+  }
+
   /** The regular end. */
   done(): void {
     this.write("data: [DONE]\n\n");

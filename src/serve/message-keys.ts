@@ -4,12 +4,13 @@ import { digest } from "./digest.js";
 
 /**
  * A key that two messages share exactly when they say the same: tool-call ids are left out (some clients renumber
- * them), and arguments are compared as JSON values, so that `1.0` and `1`, spacing and key order do not matter.
+ * them), and so is the name of an assistant's message (LangChain writes its node's there); arguments are compared as JSON
+ * values, so that `1.0` and `1`, spacing and key order do not matter.
  */
 export function messageKey(message: ConversationMessage): string {
-  const { role, content, name, toolCalls, reasoningContent } = message;
+  const { role, content, toolCalls, reasoningContent } = message;
   const calls = toolCalls?.map((call) => [call.name, canonicalArguments(call.arguments)]);
-  return JSON.stringify([role, content, name ?? null, calls ?? [], reasoningContent ?? null]);
+  return JSON.stringify([role, content, comparedName(message) ?? null, calls ?? [], reasoningContent ?? null]);
 }
 
 /** Keys of what stands before each message, and (last) of the whole conversation. */
@@ -25,7 +26,7 @@ export function conversationKeys(context: string, messages: readonly Conversatio
 export function differingField(a: ConversationMessage, b: ConversationMessage): string | undefined {
   if (a.role !== b.role) return "role";
   if (a.content !== b.content) return "content";
-  if (a.name !== b.name) return "name";
+  if (comparedName(a) !== comparedName(b)) return "name";
   if (a.reasoningContent !== b.reasoningContent) return "reasoning_content";
   const [left, right] = [a.toolCalls ?? [], b.toolCalls ?? []];
   if (left.length !== right.length) return "tool_calls";
@@ -36,6 +37,11 @@ export function differingField(a: ConversationMessage, b: ConversationMessage): 
     if (canonicalArguments(call.arguments) !== canonicalArguments(other.arguments)) return `${path}.arguments`;
   }
   return undefined;
+}
+
+// The model gives its replies no name: one that comes back with them is the client's label.
+function comparedName({ role, name }: ConversationMessage): string | undefined {
+  return role === "assistant" ? undefined : name;
 }
 
 /** The value of a call's `arguments`, or the text itself where it is no JSON. */

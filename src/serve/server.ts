@@ -9,10 +9,14 @@ import {
   unauthorized,
   unknownUrl,
 } from "./api-error.js";
+import { type Caller, findCaller } from "./bearer.js";
 import { ChatCompletions } from "./chat-completion.js";
 import { ChatRoute } from "./chat-route.js";
 import type { OpenSession, RunningServer, ServerOptions, ServeSession } from "./contract.js";
+import { EpisodeDesk } from "./episode-api.js";
+import { addEpisodeRoutes, episodeApiOff } from "./episode-api-routes.js";
 import { Metrics } from "./metrics.js";
+import { responsesFormat } from "./responses.js";
 import { Session } from "./session.js";
 
 /** Default of `ServerOptions.maxBodyBytes`. */
@@ -29,6 +33,7 @@ class ChatServer implements RunningServer {
   port = 0;
   private readonly host: string;
   private readonly sessions = new Map<string, Session>();
+  private readonly desk = new EpisodeDesk();
   private readonly app: FastifyInstance;
   private readonly chat: ChatRoute;
   private readonly metrics: Metrics;
@@ -80,6 +85,7 @@ class ChatServer implements RunningServer {
   async close(apiKey: string): Promise<void> {
     const session = this.sessions.get(apiKey);
     this.sessions.delete(apiKey);
+    this.desk.withdraw(apiKey);
     await session?.close();
   }
 
@@ -127,6 +133,12 @@ class ChatServer implements RunningServer {
     app.post("/v1/chat/completions", keyed, (request, reply) =>
       this.chat.handle(this.authenticate(request), request, reply),
     );
+    app.post("/v1/responses", keyed, (request, reply) =>
+      this.chat.handle(this.authenticate(request), request, reply, responsesFormat),
+    );
+    const session = (request: FastifyRequest) => this.authenticate(request).session;
+    const checkKey = (request: FastifyRequest) => this.checkEpisodeKey(request);
+    addEpisodeRoutes(app, this.desk, { session, checkKey, isOn: options.episodeApiKey !== undefined });
     app.get("/v1/models", keyed, async () => ({ object: "list", data: [this.describeModel(options.modelName)] }));
     app.get("/v1/models/*", keyed, async (request) => this.describeModel((request.params as { "*": string })["*"]));
     app.get("/health", async () => ({
@@ -146,13 +158,20 @@ class ChatServer implements RunningServer {
     return { id, object: "model", created: this.started, owned_by: "ajet", weights_version: weights };
   }
 
-  private authenticate(request: FastifyRequest): Session {
+  private authenticate(request: FastifyRequest): Caller<Session> {
     const header = request.headers.authorization;
     if (header === undefined) throw unauthorized("Missing API key: send `Authorization: Bearer KEY`");
-    const key = /^Bearer\s+(.+)$/i.exec(header)?.[1]?.trim();
-    const session = key === undefined ? undefined : this.sessions.get(key);
-    if (session === undefined) throw unauthorized("The API key is unknown, or its session has ended");
-    return session;
+    const caller = findCaller(header, this.sessions);
+    if (caller === undefined) throw unauthorized("The API key is unknown, or its session has ended");
+    return caller;
+  }
+
+  private checkEpisodeKey(request: FastifyRequest): void {
+    const { episodeApiKey } = this.options;
+    if (episodeApiKey === undefined) throw episodeApiOff();
+    if (findCaller(request.headers.authorization ?? "", new Map([[episodeApiKey, true]])) === undefined) {
+      throw unauthorized("Beginning an episode takes the key of the run's episode API");
+    }
   }
 
   private sendError(error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
@@ -168,6 +187,10 @@ class ChatServer implements RunningServer {
 /** Methods of each path, for 405. */
 const ROUTES: Readonly<Record<string, string>> = {
   "/v1/chat/completions": "POST",
+  "/v1/responses": "POST",
+  "/v1/episodes/begin": "POST",
+  "/v1/episodes/end": "POST",
+  "/v1/episodes/abort": "POST",
   "/v1/models": "GET",
   "/health": "GET",
   "/metrics": "GET",

@@ -1,3 +1,4 @@
+import type { JsonObject } from "../text/json-file.js";
 import { LruCache } from "../text/lru-cache.js";
 import { type ApiError, keyRevoked } from "./api-error.js";
 import { CallNumbers } from "./call-numbers.js";
@@ -26,6 +27,7 @@ export interface CallIdentity {
   toolCallId(choice: number, index: number): string;
 }
 
+const REMEMBERED_ITEMS = 8192;
 const COUNTED_CALLS = 65536;
 /** A server with one fixed key must not grow without end. */
 const MAX_FORKS = 10_000;
@@ -34,6 +36,8 @@ const MAX_FORKS = 10_000;
 export class Session implements OpenSession {
   readonly replies = new SessionMessages();
   readonly forks: PromptFork[] = [];
+  /** Output items of `/v1/responses`, which later requests may name by id. */
+  readonly items = new LruCache<string, JsonObject>(REMEMBERED_ITEMS);
   private readonly equalCalls = new LruCache<string, CallNumbers>(COUNTED_CALLS);
   private readonly forkKeys = new LruCache<string, true>(MAX_FORKS);
   private readonly running = new Map<AbortController, Promise<void>>();
@@ -54,9 +58,10 @@ export class Session implements OpenSession {
    * request's own; outside training a request with a seed repeats, so there the rest is left out.
    * @param issued The number as the client counted when it made the call; without it, calls are counted as they arrive.
    */
-  identify(promptIds: Int32Array, sampling: CallSampling, issued?: number): CallIdentity {
+  identify(promptIds: Int32Array, sampling: CallSampling, issued?: number, agent?: string): CallIdentity {
     const { temperature, topP, topK, minP, maxTokens, n, stop, seed: requestSeed } = sampling;
-    const options = JSON.stringify([temperature, topP, topK, minP, maxTokens, n, stop, String(requestSeed)]);
+    const named = agent === undefined ? [] : [agent]; // so that one agent's calls do not count in another's
+    const options = JSON.stringify([temperature, topP, topK, minP, maxTokens, n, stop, String(requestSeed), ...named]);
     const call = digest("call", promptIds, options).toString("base64");
     const numbers = this.equalCalls.get(call) ?? new CallNumbers();
     this.equalCalls.set(call, numbers);

@@ -1,12 +1,13 @@
 import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { FileError } from "../native/errors.js";
+import { fileError } from "../native/file-error.js";
 
 /** Writes beside the place, syncs and renames: a reader sees the old file or the whole new one. */
-export function writeFileAtomically(file: string, content: string): void {
+export function writeFileAtomically(file: string, content: string, mode = 0o666): void {
   const temporary = `${file}.tmp-${process.pid}`;
   try {
-    const descriptor = openSync(temporary, "w");
+    const descriptor = openSync(temporary, "w", mode);
     try {
       writeFileSync(descriptor, content); // not writeSync, which may write a part of it on a full disk
       fsyncSync(descriptor);
@@ -51,12 +52,4 @@ export function syncPath(path: string): void {
 export function syncFolder(folder: string): void {
   for (const name of readdirSync(folder)) syncPath(join(folder, name));
   syncPath(folder);
-}
-
-/** A failure of the file system as a FileError: what was tried, and the system's code with its remedy where it is known. */
-export function fileError(attempt: string, error: unknown): FileError {
-  if (error instanceof FileError) return error;
-  const code = (error as NodeJS.ErrnoException).code ?? String(error);
-  const remedies: Record<string, string> = { ENOSPC: " (the disk is full)", EDQUOT: " (the disk quota is used up)" };
-  return new FileError(`${attempt}: ${code}${remedies[code] ?? ""}`, { cause: error });
 }

@@ -1,9 +1,10 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AjetError, ConfigError, FileError } from "../native/errors.js";
+import { fileError } from "../native/file-error.js";
 import type { Model } from "../native/model.js";
 import type { Trainer } from "../native/trainer.js";
-import { fileError, readJson, syncFolder, syncPath, writeJsonAtomically } from "./atomic-file.js";
+import { readJson, syncFolder, syncPath, writeJsonAtomically } from "./atomic-file.js";
 import { newTotals, type RunState } from "./run-state.js";
 
 const STATE_FILE = "run_state.json";

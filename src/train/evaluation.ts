@@ -1,9 +1,10 @@
 import type { Task } from "../agent/task.js";
 import type { EpisodeResult } from "../rollout/episode.js";
 import type { GuardedRunner } from "./guarded-runner.js";
+import { type ValidationCounts, validationCounts, validationMetrics } from "./validation-metrics.js";
 
 /** Success over a set of tasks. Dropped episodes count as failures. */
-export interface SetResult {
+export interface SetResult extends ValidationCounts {
   tasks: number;
   episodes: number;
   episodes_dropped: number;
@@ -62,6 +63,17 @@ export async function evaluate(
   };
 }
 
+/** One flat line for validation.jsonl: `val/…` as it is sampled in training, `val_greedy/…` and so on. */
+export function evaluationMetrics(result: EvaluationResult): Record<string, number> {
+  const { sampled, greedy, unseen_sampled, unseen_greedy } = result;
+  return {
+    ...validationMetrics(sampled, "val"),
+    ...validationMetrics(greedy, "val_greedy"),
+    ...(unseen_sampled ? validationMetrics(unseen_sampled, "unseen") : {}),
+    ...(unseen_greedy ? validationMetrics(unseen_greedy, "unseen_greedy") : {}),
+  };
+}
+
 /** Episodes that {@link evaluate} will run. */
 export function evaluationEpisodes(tasks: EvaluationTasks, repeats: number): number {
   return (tasks.validation.length + tasks.unseen.length) * (repeats + 1);
@@ -92,5 +104,6 @@ export async function evaluateSet(
     solved_rate:
       new Set(results.flatMap((result) => (result.isSuccess ? [result.task] : []))).size / Math.max(tasks.length, 1),
     mean_reward: results.reduce((sum, result) => sum + result.reward, 0) / count,
+    ...validationCounts(results),
   };
 }

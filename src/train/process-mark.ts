@@ -9,7 +9,17 @@ export interface ProcessMark {
 
 /** The mark of this process. */
 export function thisProcess(): ProcessMark {
-  return { pid: process.pid, startTicks: status(process.pid)?.startTicks ?? null };
+  return markOf(process.pid);
+}
+
+/** The mark of a process by its id, which may be gone by now. */
+export function markOf(pid: number): ProcessMark {
+  return { pid, startTicks: status(pid)?.startTicks ?? null };
+}
+
+/** Who started a process; undefined where it is gone, or started by nobody. */
+export function parentOf(pid: number): number | undefined {
+  return status(pid)?.parent || undefined;
 }
 
 /** True where the very process still runs; a zombie does not. */
@@ -19,12 +29,12 @@ export function isRunning(mark: ProcessMark | undefined): boolean {
   return found !== undefined && found.state !== "Z" && found.startTicks === mark.startTicks;
 }
 
-/** Fields 3 and 22 of /proc/PID/stat; the name before them may hold spaces and brackets. */
-function status(pid: number): { state: string; startTicks: number } | undefined {
+/** Fields 3, 4 and 22 of /proc/PID/stat; the name before them may hold spaces and brackets. */
+function status(pid: number): { state: string; parent: number; startTicks: number } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return { state: fields[0] as string, startTicks: Number(fields[19]) };
+    return { state: fields[0] as string, parent: Number(fields[1]), startTicks: Number(fields[19]) };
   } catch {
     return undefined;
   }

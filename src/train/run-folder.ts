@@ -1,12 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ConfigError } from "../native/errors.js";
-import { fileError, readJson, writeFileAtomically, writeJsonAtomically } from "./atomic-file.js";
+import { fileError } from "../native/file-error.js";
+import { readJson, writeFileAtomically, writeJsonAtomically } from "./atomic-file.js";
 import { isRunning, type ProcessMark, thisProcess } from "./process-mark.js";
 
 /** Who runs in a folder: `run.json`. */
 export interface RunOrigin {
-  kind: "train" | "eval";
+  kind: "train" | "eval" | "debug";
   /** The configuration's file; relative paths in it are looked up from its folder. */
   yaml: string;
   process: ProcessMark;
@@ -33,6 +34,9 @@ export class RunFolder {
   }
   get metricsFile(): string {
     return join(this.path, "metrics.jsonl");
+  }
+  get validationFile(): string {
+    return join(this.path, "validation.jsonl");
   }
   get tokensFolder(): string {
     return join(this.path, "tokens");
@@ -88,8 +92,10 @@ export class RunFolder {
       throw new ConfigError(`There is no run in ${this.path} to resume: leave --resume out to start one`);
     }
     const origin = readJson(this.#originFile) as RunOrigin;
-    if (origin.kind !== "train")
-      throw new ConfigError(`${this.path} holds an evaluation: only training runs can be resumed`);
+    if (origin.kind !== "train") {
+      const what = origin.kind === "eval" ? "an evaluation" : "a debugging run";
+      throw new ConfigError(`${this.path} holds ${what}: only training runs can be resumed`);
+    }
     if (isRunning(origin.process)) {
       throw new ConfigError(
         `Process ${origin.process.pid} still works on ${this.path}: stop it before you resume the run`,

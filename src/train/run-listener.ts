@@ -1,4 +1,5 @@
 import type { EpisodeResult } from "../rollout/episode.js";
+import type { FetchProgress } from "../tasks/hub/dataset-files.js";
 import type { EvaluationResult } from "./evaluation.js";
 import type { StepMetrics } from "./step-metrics.js";
 
@@ -14,6 +15,8 @@ export interface RunStart {
 
 /** What a run tells while it goes on. */
 export interface RunListener {
+  /** While the data set is fetched. */
+  onFetch?(progress: FetchProgress): void;
   onStart?(start: RunStart): void;
   /** A rollout or an evaluation begins. */
   onPhase?(phase: string, episodes: number): void;

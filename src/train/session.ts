@@ -5,7 +5,7 @@ import type { AjetConfig } from "../config/schema.js";
 import type { Engine } from "../native/engine.js";
 import { loadModel, type Model } from "../native/model.js";
 import type { EpisodeExecutor } from "../rollout/episode.js";
-import { EpisodeRunner } from "../rollout/episode-runner.js";
+import { EpisodeRunner, type UntrainedAgents } from "../rollout/episode-runner.js";
 import { InProcessExecutor } from "../rollout/in-process-executor.js";
 import { findUserClass } from "../rollout/user-code.js";
 import { WorkerPool } from "../rollout/worker-pool.js";
@@ -13,10 +13,12 @@ import type { RunningServer } from "../serve/contract.js";
 import { startServer } from "../serve/server.js";
 import { loadTextModel } from "../serve/text-model.js";
 import { createPythonSandbox, type PythonSandbox } from "../tools/python-sandbox.js";
+import { episodeServerOptions, writeEpisodeAccess } from "./episode-access.js";
 import { GuardedRunner } from "./guarded-runner.js";
 import { openJudgeLlm } from "./judge-llm.js";
 import { engineOptions, placeOf } from "./native-options.js";
 import { type PathRoots, resolvePath } from "./resolve-path.js";
+import { openUntrainedAgents } from "./untrained-agents.js";
 
 /** What a session is opened with. */
 export interface SessionOptions extends PathRoots {
@@ -41,6 +43,7 @@ export class Session implements AsyncDisposable {
     readonly runner: GuardedRunner,
     /** The folder of `model.path`, with tokenizer and chat template. */
     readonly modelFolder: string,
+    private readonly episodeApiKey: string | undefined,
     private readonly owned: Closers,
   ) {}
 
@@ -55,19 +58,29 @@ export class Session implements AsyncDisposable {
       const engine = owned.use(await model.createEngine(engineOptions(config)));
       let runner: GuardedRunner | undefined;
       const text = await loadTextModel(modelFolder, model, engine);
-      const server = await startServer({ ...text, onError: (error) => runner?.onServerError(error) });
+      const outside = episodeServerOptions(config);
+      const server = await startServer({ ...text, ...outside, onError: (error) => runner?.onServerError(error) });
       owned.defer(() => server.stop());
+      const untrained = await openUntrainedAgents(config, modelFolder);
+      owned.defer(async () => untrained?.close());
       const llm = openJudgeLlm(config, (problem) => options.onUserOutput?.(`${problem}\n`));
       owned.defer(async () => llm.close());
       const executor = createExecutor(options, sandbox, llm);
       owned.defer(() => executor.dispose());
       await executor.start();
-      runner = new GuardedRunner(createRunner(options, server, executor));
-      return new Session(model, engine, server, sandbox, runner, modelFolder, owned);
+      runner = new GuardedRunner(createRunner(options, server, executor, untrained?.agents));
+      return new Session(model, engine, server, sandbox, runner, modelFolder, outside.episodeApiKey, owned);
     } catch (error) {
       await owned.close();
       throw error;
     }
+  }
+
+  /** Tells agents outside, by a file in the run's folder, where to take episodes; undefined where none may. */
+  publishEpisodeApi(folder: string): string | undefined {
+    const { baseUrl } = this.server;
+    const apiKey = this.episodeApiKey;
+    return apiKey === undefined ? undefined : writeEpisodeAccess(folder, { baseUrl, apiKey });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -97,8 +110,9 @@ function createRunner(
   { config, debug }: SessionOptions,
   server: RunningServer,
   executor: EpisodeExecutor,
+  untrained: UntrainedAgents | undefined,
 ): EpisodeRunner {
-  const { max_env_worker, episode_timeout_s, max_attempts } = config.rollout;
+  const { max_env_worker, episode_timeout_s, max_attempts, episode_api } = config.rollout;
   return new EpisodeRunner({
     server,
     executor,
@@ -107,6 +121,13 @@ function createRunner(
     timeoutMs: debug ? Number.POSITIVE_INFINITY : episode_timeout_s * 1000,
     judgeTimeoutMs: debug ? Number.POSITIVE_INFINITY : config.task_judge.timeout_s * 1000,
     maxAttempts: max_attempts,
+    madness: {
+      checks: config.rollout.compute_madness_checklist,
+      terminate: config.rollout.agent_madness_termination,
+      reward: config.rollout.agent_madness_reward,
+    },
+    agentWaitMs: episode_api.wait_s * 1000,
+    ...(untrained ? { untrained } : {}),
   });
 }
 

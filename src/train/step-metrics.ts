@@ -17,6 +17,8 @@ export interface StepOutcome {
   sharedPromptTokens: number;
   rolloutSeconds: number;
   updateSeconds: number;
+  /** Passes over the tasks before it. */
+  epoch: number;
 }
 
 /** The metrics of one step, under AgentJet's names where they mean the same. */
@@ -32,6 +34,10 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
   const fates = (fate: CallVerdict["fate"]) => verdicts.filter((verdict) => verdict.fate === fate).length;
   return {
     step: outcome.step,
+    "training/global_step": outcome.step,
+    "training/epoch": outcome.epoch,
+    "critic/real_reward": mean(rewards),
+    "critic/real_success_rate": mean(results.map((result) => (result.isSuccess ? 1 : 0))),
     "critic/rewards/mean": mean(rewards),
     "critic/rewards/max": most(rewards),
     "critic/rewards/min": least(rewards),
@@ -41,24 +47,34 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
     "rollout/calls_trained": fates("trained"),
     "rollout/calls_merged": fates("merged"),
     "rollout/calls_dropped": fates("dropped"),
+    "rollout/madness_rate": mean(kept.map((result) => (result.madness === undefined ? 0 : 1))),
     "rollout/prompt_forks": sum(results.map((result) => result.forks.length)),
     "rollout/tokens_generated": generated,
     "response_length/mean": mean(lengths),
     "response_length/max": most(lengths),
     "response_length/min": least(lengths),
+    "response_length/clip_ratio": mean(calls.map((call) => (call.finishReason === "length" ? 1 : 0))),
     "prompt_length/shared": outcome.sharedPromptTokens,
     "prompt_length/mean": mean(prompts),
-    "timing_s/rollout": outcome.rolloutSeconds,
-    "timing_s/update": outcome.updateSeconds,
+    "prompt_length/max": most(prompts),
+    "prompt_length/min": least(prompts),
+    "timing_s/gen": outcome.rolloutSeconds,
+    "timing_s/update_actor": outcome.updateSeconds,
     "timing_s/step": stepSeconds,
+    "perf/time_per_step": stepSeconds,
     "perf/tokens_per_second": generated / stepSeconds,
-    ...(stats ? updateMetrics(stats) : {}),
+    ...(stats ? updateMetrics(stats, stepSeconds) : {}),
     ...workflowMetrics(kept),
   };
 }
 
-function updateMetrics(stats: TrainStats): Record<string, number> {
+function updateMetrics(stats: TrainStats, stepSeconds: number): Record<string, number> {
+  const advantages = Array.from(stats.advantages);
   return {
+    "critic/advantages/max": most(advantages),
+    "critic/advantages/min": least(advantages),
+    "perf/total_num_tokens": stats.tokensUnshared,
+    "perf/throughput": stats.tokensUnshared / stepSeconds,
     "actor/loss": stats.loss,
     "actor/pg_loss": stats.policyLoss,
     "actor/kl_loss": stats.kl,

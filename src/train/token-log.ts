@@ -5,6 +5,7 @@ import type { CallRecord, CallVerdict } from "../rollout/call-record.js";
 import type { EpisodeResult } from "../rollout/episode.js";
 import { writeFileAtomically } from "./atomic-file.js";
 import type { StepBatch } from "./train-batch.js";
+import { taskTag } from "./validation-metrics.js";
 
 /** `tokens/step_N.jsonl`: every episode of a step, token by token, one JSON object an episode. */
 export class TokenLog {
@@ -37,6 +38,7 @@ export class TokenLog {
         sample: result.sample,
         reward: result.error ? null : result.reward,
         success: result.isSuccess,
+        task_tag: taskTag(result),
         advantage: advantages.get(result) ?? null,
         reason: result.reason,
         dropped: result.error,
@@ -55,6 +57,7 @@ export class TokenLog {
 function callLine(call: CallRecord, verdict: CallVerdict | undefined, entropies: Float32Array | undefined): object {
   return {
     call_id: call.callId,
+    agent: call.agent,
     verdict,
     temperature: call.temperature,
     version: call.firstVersion,

@@ -9,7 +9,13 @@ import type { TaskOrder } from "../tasks/task-order.js";
 import { writeJsonAtomically } from "./atomic-file.js";
 import type { Checkpoints } from "./checkpoints.js";
 import { CollapseWatch } from "./collapse-watch.js";
-import { type EvaluationResult, type EvaluationTasks, evaluate, evaluationEpisodes } from "./evaluation.js";
+import {
+  type EvaluationResult,
+  type EvaluationTasks,
+  evaluate,
+  evaluationEpisodes,
+  evaluationMetrics,
+} from "./evaluation.js";
 import type { RunFolder } from "./run-folder.js";
 import type { RunListener } from "./run-listener.js";
 import type { RunState } from "./run-state.js";
@@ -39,6 +45,7 @@ export interface LoopOptions {
 /** Steps of rollout and update with evaluations and checkpoints in between, from the state's step to the last one. */
 export class TrainingLoop {
   readonly #metrics: JsonlLog;
+  readonly #validation: JsonlLog;
   readonly #tokens: TokenLog;
   readonly #collapse = new CollapseWatch();
   readonly #started = performance.now();
@@ -53,6 +60,8 @@ export class TrainingLoop {
     private readonly plan: RunPlan,
   ) {
     this.#metrics = new JsonlLog(options.folder.metricsFile, state.step);
+    // Evaluated before training and killed before the first checkpoint: it is evaluated again.
+    this.#validation = new JsonlLog(options.folder.validationFile, state.before === undefined ? -1 : state.step);
     this.#tokens = new TokenLog(options.folder.tokensFolder, state.step);
     this.#secondsBefore = state.totals.total_seconds;
   }
@@ -67,6 +76,7 @@ export class TrainingLoop {
       throw error instanceof NumericError ? this.#explain(error) : error;
     } finally {
       this.#metrics.close();
+      this.#validation.close();
     }
   }
 
@@ -110,6 +120,7 @@ export class TrainingLoop {
       sharedPromptTokens: sharedPrefix(results),
       rolloutSeconds: (rolledOut - started) / 1000,
       updateSeconds: (performance.now() - rolledOut) / 1000,
+      epoch: this.plan.order.epochOf(step),
     };
     this.state.step = step;
     addToTotals(this.state.totals, outcome);
@@ -156,8 +167,9 @@ export class TrainingLoop {
   async #evaluate(moment: string): Promise<EvaluationResult | undefined> {
     const { held } = this.plan;
     if (held.validation.length === 0) return undefined;
-    const { val_kwargs, temperature, max_response_length_in_one_turn: maxTokens } = this.options.config.rollout;
-    const { num_repeat: repeats } = val_kwargs;
+    const { rollout, trainer_common } = this.options.config;
+    const { val_kwargs, temperature, max_response_length_in_one_turn: maxTokens } = rollout;
+    const repeats = trainer_common.val_pass_n ?? val_kwargs.num_repeat;
     this.options.listener?.onPhase?.(`evaluation ${moment}`, evaluationEpisodes(held, repeats));
     const result = await evaluate(this.session.runner, held, {
       step: this.state.step,
@@ -166,6 +178,7 @@ export class TrainingLoop {
       maxTokens,
       ...this.#callbacks(),
     });
+    this.#validation.append({ step: this.state.step, ...evaluationMetrics(result) });
     this.options.listener?.onEvaluation?.(moment, result);
     return result;
   }

@@ -33,9 +33,7 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
   const loss = lossOptions(config);
   const tasks = await trainingTasks(options);
   const held = await evaluationTasks(options);
-  const { train_batch_size } = config.data;
-  const batchSize = options.debug ? Math.min(train_batch_size, tasks.length) : train_batch_size;
-  const order = new TaskOrder(tasks.length, batchSize, trainer_common.seed);
+  const order = new TaskOrder(tasks.length, config.data.train_batch_size, trainer_common.seed);
   const totalSteps = trainer_common.total_training_steps ?? trainer_common.total_epochs * order.stepsPerEpoch;
   const checkpointsFolder = folder.checkpointsFolder(trainer_common.checkpoint_base_dir, project_name);
   const checkpoints = new Checkpoints(checkpointsFolder, trainer_common.keep_checkpoints);
@@ -46,6 +44,7 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
   const state: RunState =
     from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);
   options.claimFolder();
+  session.publishEpisodeApi(folder.path);
   listener?.onStart?.({
     device: session.model.deviceLine,
     isolation: session.sandbox.description,

@@ -10,7 +10,7 @@ describe("exit codes", () => {
     [["--version"], readJson(ROOT, "package.json").version],
     [["--help"], "ajet train"],
     [["train", "--help"], "--resume"],
-    [["--kill", "python|ray"], ""],
+    [["--kill", "no process has this in its command line"], ""],
   ])("%j is done: 0", async (args, part) => {
     const { code, stdout } = await ajet(args);
     expect(code).toBe(0);
@@ -97,15 +97,5 @@ data: {max_response_length: 15000}
     expect(stderr).toContain("`data.max_response_length` has no effect here");
     expect(code).toBe(0);
     expect(readJson(folder, "seed/summary.json")).toMatchObject({ steps: 1, validation_tasks: 3, episodes: 4 });
-  });
-
-  it("runs user code on the main thread with --backbone debug, on the first tasks", async () => {
-    const { code, stderr } = await ajet([
-      ...["--conf", "tutorial/example_math_agent/math_agent.yaml", "--backbone", "debug"],
-      ...tinyRun(folder, "debug", { "trainer_common.total_training_steps": 1, "debug.debug_first_n_tasks": 1 }),
-    ]);
-    expect(stderr).not.toContain("error");
-    expect(code).toBe(0);
-    expect(readJson(folder, "debug/summary.json")).toMatchObject({ episodes: 4, validation_tasks: 1 });
   });
 });

@@ -11,7 +11,7 @@ const right = (answer: unknown, final: string) => ({
 });
 const wrong = (answer: unknown, final: string) => ({ ...right(answer, final), reward: 0, isSuccess: false });
 
-judgeContract("MathAnswerAsJudge", () => new MathAnswerAsJudge(), [
+judgeContract({ name: "MathAnswerAsJudge", make: () => new MathAnswerAsJudge() }, [
   right("She has 9 * 2 = <<9*2=18>>18 dollars.\n#### 18", "So the answer is \\boxed{18}."),
   right("#### 1,000", "\\boxed{1000}"),
   right("1000", "first \\boxed{7}, no: \\boxed{1{,}000}"),

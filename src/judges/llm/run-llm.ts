@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JudgeLlm, LlmQuestion } from "../../agent/judge.js";
 import { AbortError } from "../../native/errors.js";
@@ -30,6 +31,7 @@ export class RunLlm implements JudgeLlm {
     private readonly settings: LlmSettings,
     private readonly onProblem: (message: string) => void = () => {},
   ) {
+    setMaxListeners(0, this.closing.signal); // every wait listens
     this.endpoint = new ChatEndpoint(settings);
     this.limit = new CallLimit(settings.maxParallel);
     this.cache = settings.cacheFolder === undefined ? undefined : new AnswerCache(settings.cacheFolder);
@@ -69,17 +71,25 @@ export class RunLlm implements JudgeLlm {
     const { maxRetries } = this.settings;
     for (let retries = 0; ; retries++) {
       try {
-        return await this.limit.run(async () => {
-          await this.pause();
-          return this.endpoint.complete(body, signal);
-        });
+        return await this.limit.run(() => this.askOnce(body));
       } catch (error) {
         if (!(error instanceof EndpointError)) throw error;
         const isTooLong = error.retryAfterMs > LONGEST_PAUSE_MS;
         if (!error.retryable || isTooLong || retries >= maxRetries) throw this.givingUp(error, retries, isTooLong);
-        this.pauseEnds = Math.max(this.pauseEnds, Date.now() + error.retryAfterMs);
         await sleep(this.delay(retries), undefined, { signal });
       }
+    }
+  }
+
+  private async askOnce(body: string): Promise<string> {
+    await this.pause();
+    try {
+      return await this.endpoint.complete(body, this.closing.signal);
+    } catch (error) {
+      // Noted before the next in line gets this call's place.
+      const { retryAfterMs = 0 } = error as Partial<EndpointError>;
+      if (retryAfterMs <= LONGEST_PAUSE_MS) this.pauseEnds = Math.max(this.pauseEnds, Date.now() + retryAfterMs);
+      throw error;
     }
   }
 

@@ -4,7 +4,8 @@ import { type EpisodeTrace, Judge, type JudgeContext, type Judgement } from "../
 import type { WorkflowTask } from "../../agent/task.js";
 import type { WorkflowOutput } from "../../agent/workflow.js";
 import { readArgs } from "../judge-args.js";
-import { TextScorer } from "./text-scorer.js";
+import { scorerProcess } from "./scorer-process.js";
+import type { ScorerOptions } from "./text-scorer.js";
 
 /** A text with `{query}`, `{answer}`, `{reference}` and `{tool_results}` in it. */
 const template = z.string().min(1);
@@ -32,7 +33,7 @@ type OnnxArgs = z.output<typeof args>;
 /** Scores texts with an ONNX model, a classifier or a regressor, on the CPU through onnxruntime-node. */
 export class OnnxAsJudge extends Judge {
   override async prepare(): Promise<void> {
-    await this.scorer(readArgs(args, this.args));
+    await scorerProcess.load(scorerOptions(readArgs(args, this.args)));
   }
 
   async computeReward(
@@ -44,25 +45,20 @@ export class OnnxAsJudge extends Judge {
     const values = textValues(workflowTask, output, trace);
     const fill = (text: string) =>
       text.replace(/\{(query|answer|reference|tool_results)\}/g, (_, key) => values[key] ?? "");
-    const scorer = await this.scorer(settings);
-    const reward = await scorer.score(fill(settings.text), settings.pair && fill(settings.pair));
+    const pair = settings.pair === undefined ? undefined : fill(settings.pair);
+    const reward = await scorerProcess.score(scorerOptions(settings), fill(settings.text), pair);
     return {
       reward,
       isSuccess: reward >= settings.success_threshold,
       reason: `the model gives ${reward.toPrecision(4)}`,
     };
   }
+}
 
-  private scorer({ model_path, tokenizer_path, output, label, activation, max_length }: OnnxArgs): Promise<TextScorer> {
-    return TextScorer.load({
-      modelFile: resolve(model_path),
-      tokenizerFolder: tokenizer_path && resolve(tokenizer_path),
-      output,
-      label,
-      activation,
-      maxLength: max_length,
-    });
-  }
+function scorerOptions(settings: OnnxArgs): ScorerOptions {
+  const { model_path, tokenizer_path, output, label, activation, max_length: maxLength } = settings;
+  const tokenizerFolder = tokenizer_path === undefined ? undefined : resolve(tokenizer_path);
+  return { modelFile: resolve(model_path), tokenizerFolder, output, label, activation, maxLength };
 }
 
 function textValues(

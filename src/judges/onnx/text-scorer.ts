@@ -22,7 +22,7 @@ const loaded = new Map<string, Promise<TextScorer>>();
 
 /** A text classifier or regressor: ONNX model and tokenizer. */
 export class TextScorer {
-  /** One per thread and model. @throws ConfigError where it cannot be loaded. */
+  /** One per model. @throws ConfigError where it cannot be loaded. */
   static load(options: ScorerOptions): Promise<TextScorer> {
     const key = JSON.stringify(options);
     const known = loaded.get(key);
@@ -80,7 +80,8 @@ export class TextScorer {
 
   private encode(text: string, pair: string | undefined): TokenEncoding {
     const { maxLength } = this.options;
-    const options = { return_token_type_ids: true as const, ...(pair === undefined ? {} : { text_pair: pair }) };
+    // The tokenizer takes an empty second text for none, and then leaves out the token that closes it.
+    const options = { return_token_type_ids: true as const, ...(pair === undefined ? {} : { text_pair: pair || " " }) };
     const { ids, token_type_ids: types } = this.tokenizer.encode(text, options);
     // A text that is too long loses its end; the token that closes the sequence stays.
     const cut = (values: readonly number[]) =>
@@ -126,8 +127,10 @@ function readTokenizer(folder: string): Tokenizer {
   const file = join(folder, "tokenizer.json");
   const configFile = join(folder, "tokenizer_config.json");
   try {
+    const json = JSON.parse(readFileSync(file, "utf8"));
     const config = existsSync(configFile) ? JSON.parse(readFileSync(configFile, "utf8")) : {};
-    return new Tokenizer(JSON.parse(readFileSync(file, "utf8")), config);
+    // Of word-level models it looks for the token of unknown words in the second file only.
+    return new Tokenizer(json, { unk_token: json.model?.unk_token, ...config });
   } catch (error) {
     throw new ConfigError(
       `${file} is no tokenizer for the judge: ${(error as Error).message}; name its folder in ` +

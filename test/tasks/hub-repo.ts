@@ -1,0 +1,41 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+import type { Patience } from "../../src/tasks/hub/hub-api.js";
+import type { HubSettings } from "../../src/tasks/hub/hub-settings.js";
+import { HubServer, type RepoFile } from "./hub-server.js";
+
+/** The repository that `fixtures/make_gsm8k_parquet.py` made. */
+export const GSM8K = fileURLToPath(new URL("./fixtures/gsm8k", import.meta.url));
+
+/** Tests do not wait long. */
+export const HASTY: Patience = { attempts: 2, pauseMs: 5, idleMs: 300 };
+
+/** The files of a folder as a repository; Parquet lies in LFS. */
+export function repoOf(folder: string): Map<string, RepoFile> {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = entries.map((entry) => join(entry.parentPath, entry.name));
+  return new Map(
+    paths.map((path) => [
+      path.slice(folder.length + 1),
+      { content: readFileSync(path), isLfs: path.endsWith(".parquet") },
+    ]),
+  );
+}
+
+/** A hub with the small GSM8K, and an empty cache to read it into. */
+export async function hubWithGsm8k(folder = GSM8K): Promise<{ hub: HubServer; settings: HubSettings; home: string }> {
+  const hub = await HubServer.start();
+  hub.repos.set("openai/gsm8k", repoOf(folder));
+  onTestFinished(() => hub.stop());
+  const home = temporaryFolder();
+  return { hub, home, settings: { endpoint: hub.url, cacheFolder: join(home, "hub"), offline: false } };
+}
+
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "ajet-hub-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
