@@ -10,7 +10,8 @@ import { startServer } from "../../src/serve/server.js";
 import { textEngine } from "../../src/serve/text-engine.js";
 import { createPythonSandbox, type PythonSandbox } from "../../src/tools/python-sandbox.js";
 import { formatToolResult, runToolCall, SYSTEM_PROMPT, TOOLS } from "../../tutorial/example_math_agent/python-tool.js";
-import { chatTemplate, saying, tokenizer, toolCall } from "../serve/harness.js";
+import { chatTemplate, tokenizer, toolCall } from "../serve/harness.js";
+import { learn, lesson } from "../serve/lessons.js";
 
 const QUESTION = "How much is 17 * 3?";
 const CALL = toolCall("execute_python_code", '{"code": "print(17 * 3)"}');
@@ -43,8 +44,8 @@ describe("the math agent", () => {
     };
     model = await createModel(config, 1n, { threads: 2 });
     await learn(model, [
-      lesson(0, [], CALL),
-      lesson(1, [calling(), { role: "tool", content: formatToolResult(RESULT) }], "It is \\boxed{51}."),
+      mathLesson(0, [], CALL),
+      mathLesson(1, [calling(), { role: "tool", content: formatToolResult(RESULT) }], "It is \\boxed{51}."),
     ]);
     const engine = await model.createEngine({ maxSequences: 16, kvBytes: 64 << 20 });
     server = await startServer({ engine: textEngine(engine), tokenizer, chatTemplate, modelName: "learnt" });
@@ -108,24 +109,9 @@ function calling() {
   return { role: "assistant", content: "", tool_calls: [call] };
 }
 
-function lesson(episode: number, further: object[], reply: string): TrainCall {
+function mathLesson(episode: number, further: object[], reply: string): TrainCall {
   const messages = [{ role: "system", content: SYSTEM_PROMPT }, { role: "user", content: QUESTION }, ...further];
-  const prompt = Int32Array.from(tokenizer.encode(chatTemplate.render(messages as never, { tools: TOOLS as never })));
-  return { episode, prompt, sampled: Int32Array.from(saying(reply)), logprobs: new Float32Array(0), temperature: 1 };
-}
-
-/** With the current log-probs and advantage 1 the policy gradient is that of supervised training. */
-async function learn(model: Model, calls: TrainCall[]): Promise<void> {
-  const trainer = await model.createTrainer({ learningRate: 5e-3, weightDecay: 0 });
-  const ones = Float64Array.from(calls, () => 1);
-  const groups = Int32Array.from(calls, (_, index) => index);
-  for (let step = 0; step < 300; step++) {
-    const { logprobs } = await trainer.score(calls);
-    if (logprobs.every((values) => values.every((value) => value > -0.05))) return;
-    const scored = calls.map((call, i) => ({ ...call, logprobs: logprobs[i] as Float32Array }));
-    await trainer.step({ calls: scored, rewards: ones, advantages: ones, groups }, { preset: "trl-dapo" });
-  }
-  throw new Error("The tiny model did not learn its lesson");
+  return lesson(episode, messages, reply, TOOLS);
 }
 
 describe("the math agent's tool", () => {

@@ -10,7 +10,8 @@ import { startServer } from "../../../src/serve/server.js";
 import { textEngine } from "../../../src/serve/text-engine.js";
 import { loadTextModel } from "../../../src/serve/text-model.js";
 import { MODEL } from "../../cli/ajet.js";
-import { chatTemplate, saying, sessionOptions, tokenizer } from "../../serve/harness.js";
+import { chatTemplate, sessionOptions, tokenizer } from "../../serve/harness.js";
+import { learn, lesson } from "../../serve/lessons.js";
 import { contextWith, judgeContract, workflowTaskWith } from "../contract.js";
 import { gradeByRule, LocalEndpoint } from "./local-endpoint.js";
 
@@ -119,7 +120,7 @@ describe("asked through ajet's own server", () => {
       tie_word_embeddings: true,
     };
     model = await createModel(shape, 1n, { threads: 2 });
-    await learn(model, [lesson(0, "eighteen", "<Correct>"), lesson(1, "nineteen", "<NotCorrect>")]);
+    await learn(model, [graded(0, "eighteen", "<Correct>"), graded(1, "nineteen", "<NotCorrect>")]);
     const engine = await model.createEngine({ maxSequences: 4, kvBytes: 64 << 20 });
     server = await startServer({ engine: textEngine(engine), tokenizer, chatTemplate, modelName: "grader" });
     server.open(sessionOptions(key));
@@ -164,22 +165,6 @@ describe("asked through ajet's own server", () => {
   });
 });
 
-function lesson(episode: number, answer: string, verdict: string): TrainCall {
-  const { messages } = questionOf("What is it?", "18", answer);
-  const prompt = Int32Array.from(tokenizer.encode(chatTemplate.render(messages as never, {})));
-  return { episode, prompt, sampled: Int32Array.from(saying(verdict)), logprobs: new Float32Array(0), temperature: 1 };
-}
-
-/** With the current log-probs and advantage 1 the policy gradient is that of supervised training. */
-async function learn(model: Model, calls: TrainCall[]): Promise<void> {
-  const trainer = await model.createTrainer({ learningRate: 5e-3, weightDecay: 0 });
-  const ones = Float64Array.from(calls, () => 1);
-  const groups = Int32Array.from(calls, (_, index) => index);
-  for (let step = 0; step < 300; step++) {
-    const { logprobs } = await trainer.score(calls);
-    if (logprobs.every((values) => values.every((value) => value > -0.05))) return;
-    const scored = calls.map((call, i) => ({ ...call, logprobs: logprobs[i] as Float32Array }));
-    await trainer.step({ calls: scored, rewards: ones, advantages: ones, groups }, { preset: "trl-dapo" });
-  }
-  throw new Error("The tiny model did not learn its verdicts");
+function graded(episode: number, answer: string, verdict: string): TrainCall {
+  return lesson(episode, questionOf("What is it?", "18", answer).messages, verdict);
 }
