@@ -1,7 +1,7 @@
 // npm's "prepare": compiles src to dist when a source changed since the last time. npx runs it on every call inside a
 // checkout, so that it must cost nothing when nothing changed. In the packed package there is no src, and nothing to do.
 const { spawnSync } = require("node:child_process");
-const { existsSync, readdirSync, statSync, utimesSync, writeFileSync } = require("node:fs");
+const { chmodSync, existsSync, readdirSync, statSync, utimesSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
 
 const root = join(__dirname, "..");
@@ -26,6 +26,7 @@ function build() {
   const compiler = join(require.resolve("typescript/package.json", { paths: [root] }), "..", "bin", "tsc");
   const { status } = spawnSync(process.execPath, [compiler, "-p", join(root, "tsconfig.json")], { stdio: "inherit" });
   if (status !== 0) return status ?? 1;
+  chmodSync(join(root, "dist", "cli", "main.js"), 0o755); // npm does so once, when it links the command: not after a rebuild
   writeFileSync(stamp, `${started.toISOString()}\n`);
   utimesSync(stamp, started, started); // what changed while it compiled is compiled next time
   return 0;
