@@ -31,6 +31,8 @@ export class Worker {
   #lines;
   /** What the process says it is. */
   description = "";
+  /** Its first line, `ready` included. */
+  greeting = {};
 
   constructor(program, args, env = {}) {
     this.#process = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "inherit"] });
@@ -40,7 +42,8 @@ export class Worker {
 
   static async start(program, args, env) {
     const worker = new Worker(program, args, env);
-    worker.description = (await worker.#reply()).ready;
+    worker.greeting = await worker.#reply();
+    worker.description = worker.greeting.ready;
     worker.#process.kill("SIGSTOP");
     return worker;
   }

@@ -41,7 +41,7 @@ async function startAll(options, ajet, model) {
 }
 
 async function record(title, options, { workers, shape, requests, sizes }) {
-  const peak = fmaPeak(options.native);
+  const peak = await fmaPeak(options.native);
   const sections = [];
   for (const { prompt, shared = 0, tokens, targets } of sizes) {
     const common = shared > 0 ? `, its first ${shared} tokens shared by all` : "";

@@ -1,12 +1,15 @@
-import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { THREADS } from "../worker.mjs";
+import { THREADS, Worker } from "../worker.mjs";
 
 const ATTEMPTS = 5;
 
 /** What the cores reach without any memory access, in FLOP/s: the best of some attempts, since others may hold a core. */
-export function fmaPeak(native) {
-  const args = ["--threads", `${THREADS}`, "--json", "--seconds", "0", "64,64,64"];
-  const measure = () => JSON.parse(`${execFileSync(join(native, "ajet_bench_gemm"), args)}`.split("\n")[0]).peak_gflops;
-  return Math.max(...Array.from({ length: ATTEMPTS }, measure)) * 1e9;
+export async function fmaPeak(native) {
+  let peak = 0;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const worker = await Worker.start(join(native, "ajet_bench_gemm"), ["--threads", `${THREADS}`, "--worker"]);
+    await worker.stop();
+    peak = Math.max(peak, worker.greeting.peak * 1e9);
+  }
+  return peak;
 }

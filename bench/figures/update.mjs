@@ -6,10 +6,16 @@ import { startAjet, startTorch } from "../worker.mjs";
 import { fmaPeak } from "./fma-peak.mjs";
 import { headWeights, layerWeights, QWEN_0_5B } from "./shapes.mjs";
 
-/** Every step of a tutorial run, update by update. */
+const STEPS = 20;
+
+/** Steps of a tutorial run at equal distances, update by update. */
 export async function tutorialUpdate(options) {
   const run = options.run ?? newestRun("saved_experiments");
-  const batches = stepsOf(run)
+  const recorded = stepsOf(run);
+  const every = Math.max(1, Math.floor(recorded.length / STEPS));
+  const batches = recorded
+    .filter((_, i) => i % every === 0)
+    .slice(0, STEPS)
     .map((step) => recordedBatch(run, step))
     .filter(trainable);
   const file = join(options.scratch, "batches.json");
@@ -34,7 +40,7 @@ export async function tutorialUpdate(options) {
   const parts = (key) => number(1000 * steps.reduce((sum, step) => sum + step.parts[key], 0));
   return [
     heading("GRPO update on the tutorial's batches", options.command, [ajet.description, torch.description]),
-    `${batches.length} updates (all steps of the run with a group of unequal rewards): ${number(total("rows"), 4)} rows,`,
+    `${batches.length} updates (of ${recorded.length} steps of the run; those with a group of unequal rewards): ${number(total("rows"), 4)} rows,`,
     `${number(total("tokensUnshared"), 6)} tokens in rows, ${number(total("tokensTree"), 6)} unique; PyTorch pads to`,
     `${number(
       steps.reduce((sum, step) => sum + step.torch.padded, 0),
@@ -78,7 +84,7 @@ export async function unsharedUpdate(options) {
     descriptions.add(ajet.description).add(torch.description);
   }
   const work = 6 * (layerWeights(QWEN_0_5B) * 4 * 511 + headWeights(QWEN_0_5B) * 4 * 256);
-  const peak = fmaPeak(options.native);
+  const peak = await fmaPeak(options.native);
   const share = (values) =>
     `${number(work / median(values) / 1e6)} GF/s, ${number((100 * work * 1000) / median(values) / peak)} % of the FMA peak`;
   const parts = Object.entries(last.parts).map(([name, value]) => `${name.replace("Seconds", "")} ${number(value)} s`);

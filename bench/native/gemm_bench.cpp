@@ -1,13 +1,17 @@
 // Speed of the linear layer's three products on the CPU, in GF/s and as a share of the measured FMA peak.
-//   ajet_bench_gemm [--threads N] [--isa NAME] [--seconds S] [--shared] [--json] [tiny | qwen | m,k,n]...
+//   ajet_bench_gemm [--threads N] [--isa NAME] [--seconds S] [--shared] [--worker] [tiny | qwen | m,k,n]...
 // A time is the median of calls repeated for S seconds; the operands stay where the caches keep them. --shared, for a
-// machine that others use too: the shortest call, in CPU time of the process a thread.
+// machine that others use too: the shortest call, in CPU time of the process a thread. --worker: shapes come from
+// stdin, times go to stdout, a JSON line each.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
@@ -27,7 +31,7 @@ struct Options {
   int threads = 0;
   std::string isa;
   double seconds = 0.2;
-  bool json = false;
+  bool worker = false;
   bool shared = false;
   std::vector<Shape> shapes;
 };
@@ -59,8 +63,11 @@ double now(const Options& options) {
          (options.shared ? options.threads : 1);
 }
 
+// The first half of S seconds is a warm-up: the scheduler may have both threads on one core.
 double seconds_a_call(const Options& options, const std::function<void()>& call) {
-  call();
+  const double begin = now(options);
+  do call();
+  while (now(options) - begin < options.seconds / 2);
   std::vector<double> times;
   double total = 0;
   while (times.size() < 5 || (total < options.seconds && times.size() < 100000)) {
@@ -86,36 +93,59 @@ Tensor matrix(const Buffer& buffer, int64_t rows, int64_t cols) {
   return {buffer.data(), DType::f32, rows, cols, cols};
 }
 
-void run(Backend& backend, const Options& options, const Shape& s, double peak) {
-  const Buffer x = random_matrix(backend, s.m, s.k, 1);
-  const Buffer dy = random_matrix(backend, s.m, s.n, 2);
-  const Buffer dx = backend.allocate(static_cast<size_t>(s.m * s.k) * sizeof(float));
-  const Buffer y = backend.allocate(static_cast<size_t>(s.m * s.n) * sizeof(float));
-  const size_t weight_bytes = static_cast<size_t>(backend.weight_elements(s.n, s.k)) * sizeof(float);
-  const Buffer w_data = backend.allocate(weight_bytes), dw_data = backend.allocate(weight_bytes);
-  const Weight w{w_data.data(), DType::f32, s.n, s.k}, dw{dw_data.data(), DType::f32, s.n, s.k};
+enum class Product { forward, dx, dw };
+constexpr std::array product_names = {"forward", "dx", "dw"};
+
+double measure(Backend& backend, const Options& options, const Shape& s, Product product) {
+  const Buffer x_data = random_matrix(backend, s.m, s.k, 1), y_data = random_matrix(backend, s.m, s.n, 2);
+  const Tensor x = matrix(x_data, s.m, s.k), y = matrix(y_data, s.m, s.n);
+  const Buffer w_data = backend.allocate(static_cast<size_t>(backend.weight_elements(s.n, s.k)) * sizeof(float));
+  const Weight w{w_data.data(), DType::f32, s.n, s.k};
   std::vector<float> row(static_cast<size_t>(s.k));
   for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(uniform_double(3, i) - 0.5);
   for (int64_t n = 0; n < s.n; ++n) backend.write_weight_rows(w, n, 1, row.data());
-  const double times[3] = {
-      seconds_a_call(options, [&] { backend.linear(matrix(y, s.m, s.n), matrix(x, s.m, s.k), w); }),
-      seconds_a_call(options,
-                     [&] { backend.linear_dx(matrix(dx, s.m, s.k), matrix(dy, s.m, s.n), w, false); }),
-      seconds_a_call(options, [&] { backend.linear_dw(dw, {}, matrix(dy, s.m, s.n), matrix(x, s.m, s.k)); })};
-  const double gigaflop = 2e-9 * static_cast<double>(s.m) * static_cast<double>(s.k) * static_cast<double>(s.n);
-  const char* names[3] = {"forward", "dx", "dw"};
-  if (!options.json) std::printf("%5ld %5ld %6ld", s.m, s.k, s.n);
-  for (int i = 0; i < 3; ++i) {
-    const double rate = gigaflop / times[i];
-    if (options.json) {
-      std::printf(R"({"op": "%s", "m": %ld, "k": %ld, "n": %ld, "seconds": %.9g, "gflops": %.5g, "peak_gflops": %.5g})"
-                  "\n", names[i], s.m, s.k, s.n, times[i], rate, peak);
-    } else {
-      std::printf("  %7.1f (%3.0f %%)", rate, 100 * rate / peak);
-    }
+  switch (product) {
+    case Product::forward:
+      return seconds_a_call(options, [&] { backend.linear(y, x, w); });
+    case Product::dx:
+      return seconds_a_call(options, [&] { backend.linear_dx(x, y, w, false); });
+    case Product::dw:
+      return seconds_a_call(options, [&] { backend.linear_dw(w, {}, y, x); });
   }
-  if (!options.json) std::printf("\n");
+  return 0;
+}
+
+void print_rates(Backend& backend, const Options& options, const Shape& s, double peak) {
+  const double gigaflop = 2e-9 * static_cast<double>(s.m) * static_cast<double>(s.k) * static_cast<double>(s.n);
+  std::printf("%5ld %5ld %6ld", s.m, s.k, s.n);
+  for (const Product product : {Product::forward, Product::dx, Product::dw}) {
+    const double rate = gigaflop / measure(backend, options, s, product);
+    std::printf("  %7.1f (%3.0f %%)", rate, 100 * rate / peak);
+  }
+  std::printf("\n");
   std::fflush(stdout);
+}
+
+// One side of bench/figures/matmul.mjs.
+int answer_requests(Backend& backend, Options options, double peak) {
+  std::printf("{\"ready\": \"ajet_bench_gemm, %s; FMA peak %.0f GF/s\", \"peak\": %.5g}\n", backend.description().c_str(),
+              peak, peak);
+  std::fflush(stdout);
+  for (std::string line; std::getline(std::cin, line);) {
+    Shape s{};
+    char name[16] = "";
+    const char* request = R"({"op":"%15[a-z]","m":%ld,"k":%ld,"n":%ld,"seconds":%lf})";
+    const int read = std::sscanf(line.c_str(), request, name, &s.m, &s.k, &s.n, &options.seconds);
+    const auto product = std::ranges::find(product_names, std::string_view(name));
+    if (read != 5 || product == product_names.end()) {
+      std::fprintf(stderr, "expected a line like %s but received %s\n", request, line.c_str());
+      return 2;
+    }
+    const double seconds = measure(backend, options, s, static_cast<Product>(product - product_names.begin()));
+    std::printf("{\"seconds\": %.9g}\n", seconds);
+    std::fflush(stdout);
+  }
+  return 0;
 }
 
 Options parse(int argc, char** argv) {
@@ -135,8 +165,8 @@ Options parse(int argc, char** argv) {
       options.seconds = std::atof(value), ++i;
     } else if (argument == "--shared") {
       options.shared = true;
-    } else if (argument == "--json") {
-      options.json = true;
+    } else if (argument == "--worker") {
+      options.worker = true;
     } else if (argument == "tiny" || argument == "all") {
       append(tiny_shapes());
       if (argument == "all") append(qwen_shapes());
@@ -161,10 +191,9 @@ int main(int argc, char** argv) {
   options.threads = pool.threads();
   const auto backend = make_cpu_backend(options.threads, options.isa);
   const double peak = fma_peak_gflops(pool);
-  if (!options.json) {
-    std::printf("%s; FMA peak %.1f GF/s\n", backend->description().c_str(), peak);
-    std::printf("    m     k      n  %15s  %15s  %15s\n", "forward", "dx", "dw");
-  }
-  for (const Shape& shape : options.shapes) run(*backend, options, shape, peak);
+  if (options.worker) return answer_requests(*backend, options, peak);
+  std::printf("%s; FMA peak %.1f GF/s\n", backend->description().c_str(), peak);
+  std::printf("    m     k      n  %15s  %15s  %15s\n", "forward", "dx", "dw");
+  for (const Shape& shape : options.shapes) print_rates(*backend, options, shape, peak);
   return 0;
 }
