@@ -15,6 +15,14 @@ Buffer::~Buffer() {
 
 Buffer Backend::allocate(size_t bytes) { return Buffer(shared_from_this(), do_allocate(bytes), bytes); }
 
+// ---- groups of rows ------------------------------------------------------------------------------------
+
+int64_t Backend::row_groups(int64_t, size_t) const { return 1; }
+
+void Backend::run_row_groups(int64_t groups, const std::function<void(int64_t)>& group) {
+  for (int64_t g = 0; g < groups; ++g) group(g);
+}
+
 // ---- linear -------------------------------------------------------------------------------------------
 
 void Backend::linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {

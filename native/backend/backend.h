@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -63,6 +64,13 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void copy(void* device_to, const void* device_from, size_t bytes) = 0;
   virtual void zero(void* device, size_t bytes) = 0;
+
+  // ---- groups of rows -------------------------------------------------------------------------------
+  // In how many groups a pass of so many independent rows over so many bytes of weights runs best, each group by one
+  // thread from the first op to the last. 1: the threads share every op.
+  virtual int64_t row_groups(int64_t rows, size_t weight_bytes) const;
+  // group(g) for every g in [0, groups), possibly at the same time. No group reads what another one writes.
+  virtual void run_row_groups(int64_t groups, const std::function<void(int64_t)>& group);
 
   // ---- weight storage -------------------------------------------------------------------------------
   // Elements (not bytes) of storage for w[rows, cols], padding included; a multiple of 16.

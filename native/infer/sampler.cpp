@@ -47,7 +47,6 @@ void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Seque
 void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::vector<TokenEvent>& events) {
   Backend& backend = *model_->backend();
   const Tensor logits = matrix(logits_, DType::f32, hidden.rows, model_->config().vocab_size);
-  backend.linear(logits, hidden, model_->head());
   sample_rows_.clear();
   for (const Sequence* sequence : sequences) {
     const SamplingParams& sampling = sequence->sampling;
@@ -56,7 +55,15 @@ void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, st
   }
   tokens_.resize(sequences.size());
   logprobs_.resize(sequences.size());
-  backend.sample(tokens_, logprobs_, logits, sample_rows_);
+  const int64_t groups = backend.row_groups(hidden.rows, model_->weight_bytes());
+  backend.run_row_groups(groups, [&](int64_t group) {
+    const int64_t first = hidden.rows * group / groups, rows = hidden.rows * (group + 1) / groups - first;
+    const auto part = [&](auto& list) {
+      return std::span(list).subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
+    };
+    backend.linear(logits.slice_rows(first, rows), hidden.slice_rows(first, rows), model_->head());
+    backend.sample(part(tokens_), part(logprobs_), logits.slice_rows(first, rows), part(sample_rows_));
+  });
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SamplingParams& sampling = sequences[i]->sampling;
     TokenEvent& event = events.emplace_back();

@@ -60,7 +60,22 @@ void carve(Carver& carver, Activations::Data& data, const ModelConfig& config, i
   }
 }
 
+LayerActivations slice_layer(LayerActivations layer, int64_t first, int64_t rows) {
+  for (Tensor* tensor : {&layer.input, &layer.projected, &layer.q, &layer.k, &layer.v, &layer.attended, &layer.lse,
+                         &layer.middle, &layer.gate_up, &layer.output}) {
+    *tensor = tensor->slice_rows(first, rows);
+  }
+  return layer;
+}
+
 }  // namespace
+
+ForwardTensors ForwardTensors::slice_rows(int64_t first, int64_t rows) const {
+  ForwardTensors slice{{}, normed.slice_rows(first, rows), swiglu.slice_rows(first, rows)};
+  slice.layers.reserve(layers.size());
+  for (const LayerActivations& layer : layers) slice.layers.push_back(slice_layer(layer, first, rows));
+  return slice;
+}
 
 void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int64_t token_count, bool keep) {
   filled = false;

@@ -21,10 +21,16 @@ struct LayerActivations {
   Tensor output;     // [m, hidden] residual stream: the next layer's input
 };
 
-struct Activations::Data {
+// What a forward pass writes: for all rows of a batch, or for some.
+struct ForwardTensors {
   std::vector<LayerActivations> layers;
-  Tensor normed;      // [m, hidden] scratch
-  Tensor swiglu;      // [m, intermediate] scratch
+  Tensor normed;  // [m, hidden] scratch
+  Tensor swiglu;  // [m, intermediate] scratch
+
+  ForwardTensors slice_rows(int64_t first, int64_t rows) const;
+};
+
+struct Activations::Data : ForwardTensors {
   Tensor dprojected;  // [m, (heads + 2 kv_heads) * head_dim], only where kept
   Tensor dattended;   // [m, heads * head_dim], only where kept
   int64_t tokens = 0;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "model/activations.h"
 #include "model/model.h"
+#include "model/paged_part.h"
 #include "model/path_cache.h"
 
 namespace ajet {
@@ -27,11 +28,10 @@ void check_batch(const char* op, Tensor hidden, std::span<const int32_t> tokens,
 
 template <typename Attend>
 void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
-                    Activations::Data& activations, bool keep, const Attend& attend) {
+                    const ForwardTensors& activations, const Attend& attend) {
   Backend& device = *backend_;
   const float eps = config_.rms_norm_eps;
   const int64_t head_dim = config_.head_dim, intermediate = config_.intermediate_size;
-  activations.prepare(device, config_, static_cast<int64_t>(tokens.size()), keep);
   const Tensor normed = activations.normed, swiglu = activations.swiglu;
 
   device.embedding(activations.layers.front().input, tokens, weights_.weight(embedding_));
@@ -58,7 +58,6 @@ void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<co
     device.add(a.output, a.middle);
   }
   device.rmsnorm(hidden, activations.layers.back().output, weights_.vector(final_norm_), hidden.cols, eps);
-  activations.filled = keep;
 }
 
 void Model::forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree,
@@ -83,18 +82,31 @@ void Model::forward_tree(Tensor hidden, std::span<const int32_t> tokens, const T
     }
     backend_->attention_tree(o, lse, q, k, v, tree, attention_shape());
   };
-  Activations& target = activations != nullptr ? *activations : *workspace_;
-  forward(hidden, tokens, positions, *target.data, activations != nullptr, attend);
+  const bool keep = activations != nullptr;
+  Activations::Data& target = *(keep ? *activations : *workspace_).data;
+  target.prepare(*backend_, config_, static_cast<int64_t>(tokens.size()), keep);
+  forward(hidden, tokens, positions, target, attend);
+  target.filled = keep;
 }
 
 void Model::forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout,
                           const KvCache& cache) {
   check_batch("forward_paged", hidden, tokens, layout.positions.size(), config_.hidden_size);
-  const auto attend = [&](int64_t layer, Tensor o, Tensor, Tensor q, Tensor k, Tensor v) {
-    backend_->kv_write(cache, layer, k, v, layout);
-    backend_->attention_paged(o, q, cache, layer, layout, attention_shape());
-  };
-  forward(hidden, tokens, layout.positions, *workspace_->data, false, attend);
+  Activations::Data& workspace = *workspace_->data;
+  workspace.prepare(*backend_, config_, hidden.rows, false);
+  const std::vector<PagedPart> parts =
+      split_sequences(layout, backend_->row_groups(hidden.rows, weight_bytes()));
+  backend_->run_row_groups(static_cast<int64_t>(parts.size()), [&](int64_t group) {
+    const PagedPart& part = parts[static_cast<size_t>(group)];
+    const PagedLayout part_layout = part.layout();
+    const auto attend = [&](int64_t layer, Tensor o, Tensor, Tensor q, Tensor k, Tensor v) {
+      backend_->kv_write(cache, layer, k, v, part_layout);
+      backend_->attention_paged(o, q, cache, layer, part_layout, attention_shape());
+    };
+    const auto part_tokens = tokens.subspan(static_cast<size_t>(part.first_row), static_cast<size_t>(part.rows));
+    forward(hidden.slice_rows(part.first_row, part.rows), part_tokens, part_layout.positions,
+            workspace.slice_rows(part.first_row, part.rows), attend);
+  });
 }
 
 }  // namespace ajet

@@ -85,6 +85,10 @@ std::shared_ptr<Model> Model::frozen_copy() const {
   return copy;
 }
 
+size_t Model::weight_bytes() const {
+  return static_cast<size_t>(weights_.elements() * dtype_bytes(backend_->compute_dtype()));
+}
+
 Weight Model::head() const { return weights_.weight(head_); }
 
 Weight Model::head_gradient(ParameterArena& gradients) const { return gradients.weight(head_); }

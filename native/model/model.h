@@ -15,6 +15,7 @@
 namespace ajet {
 
 class PathCache;
+struct ForwardTensors;
 
 // Indices into ParameterLayout::parameters; -1 where the family has none.
 struct LayerParameters {
@@ -71,6 +72,9 @@ class Model {
   // As forward_tree, over paged KV: writes the new tokens' KV, reads what came before.
   void forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout, const KvCache& cache);
 
+  // What a forward pass over every layer reads.
+  size_t weight_bytes() const;
+
   // The matrix that makes logits of hidden states (the embedding where tied), and its gradient's place.
   Weight head() const;
   Weight head_gradient(ParameterArena& gradients) const;
@@ -79,7 +83,7 @@ class Model {
   // The one forward pass. `attend(layer, o, lse, q, k, v)` is all that differs between tree and paged KV.
   template <typename Attend>
   void forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
-               Activations::Data& activations, bool keep, const Attend& attend);
+               const ForwardTensors& activations, const Attend& attend);
   void backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerParameters& layer,
                     Activations::Data& activations, int64_t index);
   void backward_attention(ParameterArena& gradients, Tensor dstream, const TreeLayout& tree,

@@ -64,10 +64,13 @@ void release(void* data, size_t bytes) noexcept {
 
 }  // namespace
 
-CpuBackend::CpuBackend(int threads, const std::string& isa) : pool_(threads), k_(select_kernels(isa)) {}
+CpuBackend::CpuBackend(int threads, const std::string& isa)
+    : pool_(threads), k_(select_kernels(isa)), op_states_(static_cast<size_t>(pool_.threads())) {}
 
 CpuBackend::~CpuBackend() {
-  if (scratch_ != nullptr) do_free(scratch_, scratch_bytes_);
+  for (const OpState& state : op_states_) {
+    if (state.scratch != nullptr) do_free(state.scratch, state.scratch_bytes);
+  }
 }
 
 std::string CpuBackend::description() const {
@@ -113,15 +116,16 @@ void CpuBackend::do_free(void* data, size_t bytes) noexcept {
 }
 
 float* CpuBackend::scratch(int64_t floats) {
+  OpState& state = op_state();
   const size_t bytes = static_cast<size_t>(floats) * sizeof(float);
-  if (bytes > scratch_bytes_) {
-    if (scratch_ != nullptr) do_free(scratch_, scratch_bytes_);
-    scratch_ = nullptr;
-    scratch_bytes_ = 0;
-    scratch_ = static_cast<float*>(do_allocate(bytes));
-    scratch_bytes_ = bytes;
+  if (bytes > state.scratch_bytes) {
+    if (state.scratch != nullptr) do_free(state.scratch, state.scratch_bytes);
+    state.scratch = nullptr;
+    state.scratch_bytes = 0;
+    state.scratch = static_cast<float*>(do_allocate(bytes));
+    state.scratch_bytes = bytes;
   }
-  return scratch_;
+  return state.scratch;
 }
 
 }  // namespace ajet::cpu

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
@@ -25,6 +26,10 @@ class CpuBackend final : public Backend {
   void download(void* host, const void* device, size_t bytes) override;
   void copy(void* device_to, const void* device_from, size_t bytes) override;
   void zero(void* device, size_t bytes) override;
+
+  // row_groups.cpp
+  int64_t row_groups(int64_t rows, size_t weight_bytes) const override;
+  void run_row_groups(int64_t groups, const std::function<void(int64_t)>& group) override;
 
   // panels.cpp
   int64_t weight_elements(int64_t rows, int64_t cols) const override;
@@ -97,17 +102,27 @@ class CpuBackend final : public Backend {
   void do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
                        float inverse_temperature) override;
 
+  // What ops keep between calls. Each group of rows has its own, since groups run at the same time.
+  struct OpState {
+    RopeTable rope_table;
+    float* scratch = nullptr;
+    size_t scratch_bytes = 0;
+  };
+  // row_groups.cpp
+  OpState& op_state();
+  // Threads that share an op: one inside a group of rows.
+  int op_threads() const;
+
   // Scratch of at least `floats` floats, 64-byte aligned, contents undefined, valid until the next call. Ops of one
-  // backend are queued by one thread at a time, and tasks of a parallel_for only use what their op took before it.
+  // backend (or group of rows) are queued by one thread at a time, and tasks of a parallel_for only use what their op
+  // took before it.
   float* scratch(int64_t floats);
 
   ThreadPool pool_;
   const Kernels& k_;
-  RopeTable rope_table_;
+  std::vector<OpState> op_states_;
   std::atomic<size_t> active_bytes_{0};
   std::atomic<size_t> peak_bytes_{0};
-  float* scratch_ = nullptr;
-  size_t scratch_bytes_ = 0;
 };
 
 }  // namespace ajet::cpu

@@ -9,7 +9,7 @@
 namespace ajet::cpu {
 
 void CpuBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
-  const BlockGrid grid(x.rows, panel_count(w.rows), pool_.threads());
+  const BlockGrid grid(x.rows, panel_count(w.rows), op_threads());
   const int64_t packed_floats =
       gemm_packed_floats(std::min(x.rows, BlockGrid::max_rows), std::min(w.cols, depth_block));
   float* packed = scratch(scratch_slices(pool_, grid.tasks()) * packed_floats);

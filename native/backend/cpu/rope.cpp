@@ -30,11 +30,12 @@ void RopeTable::extend(std::span<const float> inverse_frequencies, int64_t max_p
 void CpuBackend::do_rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies,
                          int64_t head_dim, bool inverse) {
   if (x.rows == 0) return;
-  rope_table_.extend(inverse_frequencies, *std::ranges::max_element(positions));
+  RopeTable& table = op_state().rope_table;
+  table.extend(inverse_frequencies, *std::ranges::max_element(positions));
   const float direction = inverse ? -1.0F : 1.0F;
   parallel_rows(pool_, x.rows, x.cols, [&](int64_t row) {
-    k_.rope(x.f32() + row * x.stride, x.cols / head_dim, head_dim / 2, rope_table_.cosines(positions[row]),
-            rope_table_.sines(positions[row]), direction);
+    k_.rope(x.f32() + row * x.stride, x.cols / head_dim, head_dim / 2, table.cosines(positions[row]),
+            table.sines(positions[row]), direction);
   });
 }
 
