@@ -10,6 +10,7 @@
 namespace ajet::cpu {
 namespace {
 
+constexpr int64_t max_rows_transposed = 192;
 constexpr int64_t weight_depth = 256;  // outputs of the weight transposed at a time, with up to 64 panels 1 MiB
 
 // Outputs [first, first + depth) of panels of k of the weight, transposed: packed[panel of k][n - first][16].
@@ -44,8 +45,8 @@ void unpack_rows(const Tensor& t, const float* packed, bool accumulate, ThreadPo
 }  // namespace
 
 void CpuBackend::do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) {
-  // Floats to transpose on either way.
-  if (dx.rows * (w.rows + 2 * w.cols) < w.rows * w.cols) {
+  // Floats to transpose on either way; over many rows the weight's transposition costs little.
+  if (dx.rows < max_rows_transposed && dx.rows * (w.rows + 2 * w.cols) < w.rows * w.cols) {
     linear_dx_by_rows(dx, dy, w, accumulate);
   } else {
     linear_dx_by_weight(dx, dy, w, accumulate);
