@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
+#include "backend/adamw_step.h"
 #include "backend/cpu/attention_kernels.h"
 #include "backend/cpu/head_kernels.h"
-#include "backend/cpu/optimizer_kernels.h"
 
 namespace ajet::cpu {
 

@@ -1,8 +1,8 @@
 // Updates over flat storage, in fixed blocks of elements.
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "backend/adamw_constants.h"
 #include "backend/cpu/cpu_backend.h"
 
 namespace ajet::cpu {
@@ -31,19 +31,7 @@ double CpuBackend::sum_squares(const float* x, int64_t elements) {
 }
 
 void CpuBackend::adamw(float* w, float* m, float* v, const float* gradient, int64_t elements, const AdamwArgs& args) {
-  const double beta1 = args.beta1, beta2 = args.beta2, rate = args.learning_rate;
-  const double step = static_cast<double>(args.step);
-  const AdamwStep constants{
-      .gradient_scale = args.gradient_scale,
-      .beta1 = args.beta1,
-      .one_minus_beta1 = static_cast<float>(1.0 - beta1),
-      .beta2 = args.beta2,
-      .one_minus_beta2 = static_cast<float>(1.0 - beta2),
-      .decay = static_cast<float>(1.0 - rate * static_cast<double>(args.weight_decay)),
-      .step_size = static_cast<float>(rate / (1.0 - std::pow(beta1, step))),
-      .root_correction = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2, step))),
-      .epsilon = args.epsilon,
-  };
+  const AdamwStep constants = adamw_step(args);
   parallel_blocks(pool_, elements, [&](int64_t, int64_t first, int64_t count) {
     k_.adamw(w + first, m + first, v + first, gradient + first, count, constants);
   });

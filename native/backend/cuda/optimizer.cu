@@ -1,6 +1,5 @@
 // Updates over flat storage, and its sum of squares over blocks of a fixed size.
-#include <cmath>
-
+#include "backend/adamw_constants.h"
 #include "backend/cuda/device/rows.cuh"
 #include "backend/cuda/device/warp.cuh"
 
@@ -39,10 +38,6 @@ __global__ void __launch_bounds__(threads) sum_parts_kernel(double* total, const
   if (threadIdx.x == 0) *total = sum;
 }
 
-struct AdamwStep {
-  float gradient_scale, beta1, rest1, beta2, rest2, decay, step_size, root_correction, epsilon;
-};
-
 __global__ void __launch_bounds__(threads)
     adamw_kernel(float* w, float* m, float* v, const float* gradient, bf16* copy, int64_t elements, AdamwStep step) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x) * width;
@@ -54,8 +49,8 @@ __global__ void __launch_bounds__(threads)
 #pragma unroll
   for (int j = 0; j < width; ++j) {
     const float g = gs.values[j] * step.gradient_scale;
-    ms.values[j] = fmaf(step.beta1, ms.values[j], step.rest1 * g);
-    vs.values[j] = fmaf(step.beta2, vs.values[j], step.rest2 * (g * g));
+    ms.values[j] = fmaf(step.beta1, ms.values[j], step.one_minus_beta1 * g);
+    vs.values[j] = fmaf(step.beta2, vs.values[j], step.one_minus_beta2 * (g * g));
     const float divisor = fmaf(sqrtf(vs.values[j]), step.root_correction, step.epsilon);
     ws.values[j] = fmaf(-step.step_size, ms.values[j] / divisor, ws.values[j] * step.decay);
     rounded.values[j] = to_bf16(ws.values[j]);
@@ -92,21 +87,8 @@ double CudaBackend::sum_squares(const float* x, int64_t elements) {
 
 void CudaBackend::adamw(float* w, float* m, float* v, const float* gradient, int64_t elements, const AdamwArgs& args) {
   if (elements == 0) return;
-  const double beta1 = args.beta1, beta2 = args.beta2, rate = args.learning_rate;
-  const auto step = static_cast<double>(args.step);
-  const AdamwStep constants{
-      .gradient_scale = args.gradient_scale,
-      .beta1 = args.beta1,
-      .rest1 = static_cast<float>(1.0 - beta1),
-      .beta2 = args.beta2,
-      .rest2 = static_cast<float>(1.0 - beta2),
-      .decay = static_cast<float>(1.0 - rate * static_cast<double>(args.weight_decay)),
-      .step_size = static_cast<float>(rate / (1.0 - std::pow(beta1, step))),
-      .root_correction = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2, step))),
-      .epsilon = args.epsilon,
-  };
   launch(stream_, {ceil_div(elements, threads * width), threads}, adamw_kernel, w, m, v, gradient,
-         static_cast<bf16*>(args.compute_copy), elements, constants);
+         static_cast<bf16*>(args.compute_copy), elements, adamw_step(args));
 }
 
 void CudaBackend::axpy(float* y, float a, const float* x, int64_t elements) {
