@@ -10,10 +10,18 @@ namespace ajet {
 using namespace checks;
 
 Buffer::~Buffer() {
-  if (data_ != nullptr) backend_->do_free(data_, bytes_);
+  if (backend_ != nullptr && data_ != nullptr) backend_->do_free(data_, bytes_);
 }
 
 Buffer Backend::allocate(size_t bytes) { return Buffer(shared_from_this(), do_allocate(bytes), bytes); }
+
+DeviceMemoryHandle Backend::export_memory(const void*) const {
+  fail(ErrorCode::internal, "[export_memory] The memory of " + name() + " is shared as the host's");
+}
+
+Buffer Backend::import_memory(const DeviceMemoryHandle&, size_t) {
+  fail(ErrorCode::internal, "[import_memory] The memory of " + name() + " is shared as the host's");
+}
 
 // ---- groups of rows ------------------------------------------------------------------------------------
 

@@ -25,6 +25,12 @@ struct MemoryUse {
   size_t limit_bytes = 0;  // 0: none
 };
 
+// A place in a device's memory, as another process on the machine can map it.
+struct DeviceMemoryHandle {
+  uint64_t offset = 0;  // behind the beginning of what the handle stands for
+  unsigned char bytes[64] = {};
+};
+
 // One sampled row: how to draw from its logits. See infer/request.h for ranges.
 struct SampleRow {
   float temperature = 1.0F;  // 0: greedy (log-probs are then those of temperature 1)
@@ -64,6 +70,14 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void copy(void* device_to, const void* device_from, size_t bytes) = 0;
   virtual void zero(void* device, size_t bytes) = 0;
+
+  // ---- memory of other processes ----------------------------------------------------------------------
+  // The device's name for all processes of the machine. "": its memory is the host's, and shared as such (the CPU).
+  virtual std::string shared_device() const { return ""; }
+  // What import_memory() of another process' backend, on the same device, takes to map memory that this one allocated.
+  virtual DeviceMemoryHandle export_memory(const void* data) const;
+  // `bytes` there; to be read only. Must be given back before the exporting process frees them.
+  virtual Buffer import_memory(const DeviceMemoryHandle& handle, size_t bytes);
 
   // ---- groups of rows -------------------------------------------------------------------------------
   // In how many groups a pass of so many independent rows over so many bytes of weights runs best, each group by one

@@ -85,6 +85,16 @@ const CudaSupport& cuda_support() {
   return support;
 }
 
+std::string device_of(const std::string& shared_device) {
+  if (shared_device.empty()) return "cpu";
+  const CudaSupport& support = cuda_support();
+  if (!support.problem.empty()) fail(ErrorCode::device, "[device] The weights are on a card: " + support.problem);
+  for (size_t card = 0; card < support.probe.devices.size(); ++card)
+    if (support.probe.devices[card].pci_bus_id == shared_device) return "cuda:" + std::to_string(card);
+  fail(ErrorCode::device, "[device] The weights are on the card " + shared_device +
+                              ", which this process does not see (is CUDA_VISIBLE_DEVICES set?)");
+}
+
 DeviceChoice make_backend(const DeviceRequest& request) {
   const int card = card_of(request.device);
   if (card < 0 && request.device != "auto" && request.device != "cpu") {

@@ -24,6 +24,10 @@ struct DeviceChoice {
 // Throws device where CUDA was asked for by name and cannot be used.
 DeviceChoice make_backend(const DeviceRequest& request);
 
+// The `device` of a request for the one that Backend::shared_device() names: "cpu", "cuda:1". Throws device where this
+// process cannot use it.
+std::string device_of(const std::string& shared_device);
+
 struct CudaSupport {
   bool built = false;  // libajet_cuda lies beside the addon and loads
   cuda::CudaProbe probe;

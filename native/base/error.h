@@ -7,7 +7,18 @@
 
 namespace ajet {
 
-enum class ErrorCode { invalid_argument, out_of_memory, io, corrupt_file, device, numeric, disposed, aborted, internal };
+enum class ErrorCode {
+  invalid_argument,
+  out_of_memory,
+  io,
+  corrupt_file,
+  device,
+  numeric,
+  disposed,
+  aborted,
+  writer_gone,  // of weights that are another process': they will never be whole again
+  internal
+};
 
 class Error : public std::runtime_error {
  public:

@@ -19,6 +19,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 
   add<load_model>(exports, "loadModel");
   add<create_model>(exports, "createModel");
+  add<attach_model>(exports, "attachModel");
+  add<model_share>(exports, "modelShare");
+  add<model_writer>(exports, "modelWriter");
   add<model_shape>(exports, "modelShape");
   add<model_version>(exports, "modelVersion");
   add<model_weight_names>(exports, "modelWeightNames");

@@ -26,6 +26,8 @@ const char* code_name(ErrorCode code) {
       return "ERR_AJET_NATIVE_DISPOSED";
     case ErrorCode::aborted:
       return "ERR_AJET_NATIVE_ABORTED";
+    case ErrorCode::writer_gone:
+      return "ERR_AJET_NATIVE_WRITER_GONE";
     case ErrorCode::internal:
       break;
   }

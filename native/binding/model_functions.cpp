@@ -10,6 +10,7 @@
 #include "binding/model_core.h"
 #include "binding/options.h"
 #include "binding/typed_arrays.h"
+#include "model/weights_access.h"
 
 namespace ajet::binding {
 namespace {
@@ -33,6 +34,17 @@ std::string text_argument(const char* op, const char* name, Napi::Value value) {
   return value.As<Napi::String>().Utf8Value();
 }
 
+// The handle of a core whose model has been made.
+Result opened(std::shared_ptr<ModelCore> core) {
+  const Model& model = *core->model;
+  core->config = model.config();
+  core->device_name = model.backend()->name();
+  core->device_description = model.backend()->description();
+  for (const ParameterSlice& slice : model.weights().layout().slices) core->weight_names.push_back(slice.hf_name);
+  core->publish_version();
+  return [core = std::move(core)](Napi::Env env) -> Napi::Value { return make_handle(env, core); };
+}
+
 // Makes the model on the device thread; the promise's value is its handle.
 template <typename Make>
 Napi::Promise open_model(Napi::Env env, const DeviceRequest& request, Make make) {
@@ -41,12 +53,7 @@ Napi::Promise open_model(Napi::Env env, const DeviceRequest& request, Make make)
     const auto [backend, why_not_cuda] = make_backend(request);
     core->why_not_cuda = why_not_cuda;
     core->host_bytes = allocated_bytes(*backend, [&, &device = backend] { core->model = make(device); });
-    core->config = core->model->config();
-    core->device_name = backend->name();
-    core->device_description = backend->description();
-    for (const ParameterSlice& slice : core->model->weights().layout().slices) core->weight_names.push_back(slice.hf_name);
-    core->publish_version();
-    return [core](Napi::Env result_env) -> Napi::Value { return make_handle(result_env, core); };
+    return opened(std::move(core));
   });
 }
 
@@ -88,6 +95,47 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
       [config, seed](const std::shared_ptr<Backend>& backend) { return Model::random(backend, config, seed); });
 }
 
+// (segment, options) => Promise<ModelHandle>
+Napi::Value attach_model(const Napi::CallbackInfo& info) {
+  const std::string segment = text_argument("attachModel", "segment", info[0]);
+  Options options("attachModel", info[1]);
+  DeviceRequest request;
+  request.threads = static_cast<int>(options.integer("threads", 0, 0, 256));
+  request.isa = options.text("isa", "");
+  options.finish();
+  return AddonData::get(info.Env()).submit(info.Env(), {}, JobKind::heavy, [segment, request]() mutable -> Result {
+    auto core = std::make_shared<ModelCore>();
+    core->attached = AttachedWeights::open(segment);
+    request.device = device_of(core->attached->device());
+    request.dtype = core->attached->dtype() == DType::f32 ? "float32" : "bfloat16";
+    core->model = std::make_shared<Model>(make_backend(request).backend, core->attached);
+    return opened(std::move(core));
+  });
+}
+
+// (model) => Promise<string>
+Napi::Value model_share(const Napi::CallbackInfo& info) {
+  const auto& core = core_argument<ModelCore>("model.share", info[0]);
+  return AddonData::get(info.Env())
+      .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy, [core]() -> Result {
+        return [path = core->open_model().share()](Napi::Env env) { return Napi::String::New(env, path); };
+      });
+}
+
+// (model) => "own" | "live" | "ended" | "half_written"
+Napi::Value model_writer(const Napi::CallbackInfo& info) {
+  const ModelCore& core = *holder_argument<ModelCore>("model.writer", info[0]).core;
+  const char* name = "own";
+  if (core.attached) {
+    switch (core.attached->reader().writer()) {
+      case WriterState::live: name = "live"; break;
+      case WriterState::ended: name = "ended"; break;
+      case WriterState::half_written: name = "half_written"; break;
+    }
+  }
+  return Napi::String::New(info.Env(), name);
+}
+
 // (model) => NativeModelShape
 Napi::Value model_shape(const Napi::CallbackInfo& info) {
   const ModelCore& core = *holder_argument<ModelCore>("model.shape", info[0]).core;
@@ -114,7 +162,7 @@ Napi::Value model_shape(const Napi::CallbackInfo& info) {
 // (model) => number
 Napi::Value model_version(const Napi::CallbackInfo& info) {
   const ModelCore& core = *holder_argument<ModelCore>("model.version", info[0]).core;
-  return Napi::Number::New(info.Env(), static_cast<double>(core.version.load()));
+  return Napi::Number::New(info.Env(), static_cast<double>(core.latest_version()));
 }
 
 // (model) => string[]
@@ -136,7 +184,8 @@ Napi::Value model_save(const Napi::CallbackInfo& info) {
   }
   return AddonData::get(info.Env())
       .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy, [core, directory, dtype]() -> Result {
-        core->open_model().save(directory, dtype);
+        Model& model = core->open_model();
+        read_whole_weights(model, [&] { model.save(directory, dtype); });
         return [](Napi::Env env) { return env.Undefined(); };
       });
 }
@@ -147,9 +196,10 @@ Napi::Value model_read_weight(const Napi::CallbackInfo& info) {
   const std::string name = text_argument("model.readWeight", "name", info[1]);
   return AddonData::get(info.Env())
       .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy, [core, name]() -> Result {
-        const ParameterArena& weights = core->open_model().weights();
+        Model& model = core->open_model();
+        const ParameterSlice& slice = find_slice("model.readWeight", model.weights().layout(), name);
         std::vector<float> values;
-        weights.read(find_slice("model.readWeight", weights.layout(), name), values);
+        read_whole_weights(model, [&] { model.weights().read(slice, values); });
         return [values = std::move(values)](Napi::Env env) -> Napi::Value { return to_js(env, values); };
       });
 }
@@ -172,8 +222,10 @@ Napi::Value model_write_weight(const Napi::CallbackInfo& info) {
                                                         " values for `" + name + "` but received " +
                                                         std::to_string(values.size()));
                 }
+                WeightsUpdate update("model.writeWeight", model);
                 model.weights().write(slice, values.data());
                 if (bump_version) model.weights_changed();
+                update.finish();
                 core->publish_version();
                 return [](Napi::Env env) { return env.Undefined(); };
               });

@@ -10,6 +10,7 @@
 #include "infer/paged_batch.h"
 #include "infer/sampler.h"
 #include "infer/scheduler.h"
+#include "model/weights_access.h"
 
 namespace ajet {
 namespace {
@@ -204,6 +205,8 @@ void Engine::step(std::vector<TokenEvent>& events) {
   std::move(state.cancelled.begin(), state.cancelled.end(), std::back_inserter(events));
   state.cancelled.clear();
   if (state.live.empty()) return;
+  WeightsPass pass(*state.model);
+  if (!pass.open()) return;
   if (state.model->version() != state.version) {
     state.scheduler.recompute_all();
     state.version = state.model->version();
@@ -214,7 +217,12 @@ void Engine::step(std::vector<TokenEvent>& events) {
     state.compute();
   } catch (...) {
     state.scheduler.recompute_all();  // what has reached the cache is not known
+    if (!pass.finish()) return;
     throw;
+  }
+  if (!pass.finish()) {
+    state.scheduler.recompute_all();
+    return;
   }
   state.apply(events);
 }

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/thread_pool.h"
 #include "model/activations.h"
+#include "model/shared_weights.h"
 
 namespace ajet {
 namespace {
@@ -47,11 +48,28 @@ Model::Model(std::shared_ptr<Backend> backend, const ModelConfig& config)
                ArenaUse::weights),
       inverse_frequencies_(rope_inverse_frequencies(config)),
       workspace_(std::make_unique<Activations>()) {
+  find_parameters();
+}
+
+Model::Model(std::shared_ptr<Backend> backend, std::shared_ptr<AttachedWeights> weights)
+    : config_(weights->config()),
+      backend_(std::move(backend)),
+      attached_(std::move(weights)),
+      weights_(AttachedWeights::arena(attached_, backend_)),
+      version_(attached_->reader().version()),
+      inverse_frequencies_(rope_inverse_frequencies(config_)),
+      workspace_(std::make_unique<Activations>()) {
+  find_parameters();
+}
+
+Model::~Model() = default;
+
+void Model::find_parameters() {
   const ParameterLayout& layout = weights_.layout();
   embedding_ = layout.find("embedding");
   final_norm_ = layout.find("final_norm");
-  head_ = config.tie_word_embeddings ? embedding_ : layout.find("head");
-  for (int64_t l = 0; l < config.layers; ++l) layers_.push_back(find_layer(layout, l));
+  head_ = config_.tie_word_embeddings ? embedding_ : layout.find("head");
+  for (int64_t l = 0; l < config_.layers; ++l) layers_.push_back(find_layer(layout, l));
 }
 
 std::shared_ptr<Model> Model::random(std::shared_ptr<Backend> backend, const ModelConfig& config, uint64_t seed) {
@@ -83,6 +101,19 @@ std::shared_ptr<Model> Model::frozen_copy() const {
   copy->weights_.copy_from(weights_);
   copy->version_ = version_;
   return copy;
+}
+
+void Model::set_version(uint64_t version) {
+  version_ = version;
+  if (!shared_) return;
+  shared_->writer().begin_write();
+  shared_->writer().end_write(version);
+}
+
+const std::string& Model::share() {
+  if (attached_) fail(ErrorCode::invalid_argument, "[share] The weights are those of another process");
+  if (!shared_) shared_ = std::make_unique<SharedWeights>(*backend_, config_, weights_, version_);
+  return shared_->path();
 }
 
 size_t Model::weight_bytes() const {

@@ -14,7 +14,9 @@
 
 namespace ajet {
 
+class AttachedWeights;
 class PathCache;
+class SharedWeights;
 struct ForwardTensors;
 
 // Indices into ParameterLayout::parameters; -1 where the family has none.
@@ -42,6 +44,9 @@ class Model {
   static std::shared_ptr<Model> load(std::shared_ptr<Backend> backend, const std::string& directory);
 
   Model(std::shared_ptr<Backend> backend, const ModelConfig& config);
+  // The weights of a training run in another process, read in place.
+  Model(std::shared_ptr<Backend> backend, std::shared_ptr<AttachedWeights> weights);
+  ~Model();
 
   const ModelConfig& config() const { return config_; }
   const std::shared_ptr<Backend>& backend() const { return backend_; }
@@ -51,7 +56,13 @@ class Model {
   // Starts at 0; +1 with each update of the weights. What was computed under another version is stale.
   uint64_t version() const { return version_; }
   void weights_changed() { ++version_; }
-  void set_version(uint64_t version) { version_ = version; }
+  void set_version(uint64_t version);
+
+  // Lets other processes read the weights in place; the path of the segment that they open. Writers and readers of
+  // weights go by weights_access.h.
+  const std::string& share();
+  SharedWeights* shared() { return shared_.get(); }        // null: no other process can read them
+  AttachedWeights* attached() { return attached_.get(); }  // null: they are this process' own
 
   // A second model on the same backend with a copy of the weights (the frozen reference).
   std::shared_ptr<Model> frozen_copy() const;
@@ -80,6 +91,8 @@ class Model {
   Weight head_gradient(ParameterArena& gradients) const;
 
  private:
+  friend class WeightsPass;
+  void find_parameters();
   // The one forward pass. `attend(layer, o, lse, q, k, v)` is all that differs between tree and paged KV.
   template <typename Attend>
   void forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
@@ -94,7 +107,9 @@ class Model {
 
   ModelConfig config_;
   std::shared_ptr<Backend> backend_;
+  std::shared_ptr<AttachedWeights> attached_;
   ParameterArena weights_;
+  std::unique_ptr<SharedWeights> shared_;  // behind weights_: readers are out before those are freed
   uint64_t version_ = 0;
   int embedding_ = -1, final_norm_ = -1, head_ = -1;
   std::vector<LayerParameters> layers_;

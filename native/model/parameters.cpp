@@ -111,6 +111,18 @@ ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr
     compute_buffer_ = backend_->allocate(static_cast<size_t>(layout_->elements * dtype_bytes(dtype)));
 }
 
+ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
+                               Buffer values, Buffer compute)
+    : backend_(std::move(backend)),
+      layout_(std::move(layout)),
+      buffer_(std::move(values)),
+      compute_buffer_(std::move(compute)) {}
+
+void ParameterArena::move_to(Buffer values) {
+  backend_->copy(values.data(), buffer_.data(), buffer_.bytes());
+  buffer_ = std::move(values);
+}
+
 const Parameter& ParameterArena::matrix(int parameter) const {
   const Parameter& p = layout_->parameters.at(static_cast<size_t>(parameter));
   if (!p.matrix) fail(ErrorCode::internal, "[weight] Expected a matrix but `" + p.name + "` is a vector");

@@ -50,11 +50,17 @@ class ParameterArena {
  public:
   ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
                  ArenaUse use = ArenaUse::values);  // zeros
+  // Over weights that lie somewhere already; `compute` is empty where compute_dtype() is f32.
+  ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout, Buffer values,
+                 Buffer compute);
 
   const ParameterLayout& layout() const { return *layout_; }
   std::shared_ptr<const ParameterLayout> shared_layout() const { return layout_; }
   float* data() const { return buffer_.f32(); }
   int64_t elements() const { return layout_->elements; }
+  void* compute_data() const { return compute_buffer_.data(); }  // null where products read the f32 elements
+  // The elements go to other host memory of their size.
+  void move_to(Buffer values);
   Weight weight(int parameter) const;        // a matrix, as products read it
   void* compute_copy(int parameter) const;  // of a matrix; null where products read the f32 elements themselves
   Tensor vector(int parameter) const;  // a vector, one row

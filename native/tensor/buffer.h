@@ -9,12 +9,19 @@ namespace ajet {
 
 class Backend;
 
-// Device bytes, aligned to 256, freed with the last reference to the backend kept alive. Move-only.
+// Device bytes, aligned to 256, freed with the last reference to the backend kept alive, or part of something that frees
+// them. Move-only.
 class Buffer {
  public:
   Buffer() = default;
   Buffer(std::shared_ptr<Backend> backend, void* data, size_t bytes)
       : backend_(std::move(backend)), data_(data), bytes_(bytes) {}
+  // Bytes within what `keeper` owns.
+  static Buffer within(std::shared_ptr<void> keeper, void* data, size_t bytes) {
+    Buffer buffer(nullptr, data, bytes);
+    buffer.keeper_ = std::move(keeper);
+    return buffer;
+  }
   ~Buffer();
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
@@ -32,10 +39,12 @@ class Buffer {
  private:
   void swap(Buffer& other) noexcept {
     std::swap(backend_, other.backend_);
+    std::swap(keeper_, other.keeper_);
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
   }
   std::shared_ptr<Backend> backend_;
+  std::shared_ptr<void> keeper_;
   void* data_ = nullptr;
   size_t bytes_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/weights_access.h"
 #include "train/step_plan.h"
 #include "train/trainer_core.h"
 #include "train/update_pass.h"
@@ -87,6 +88,10 @@ void require_finite(double value, const char* what) {
 
 Trainer::Trainer(std::shared_ptr<Model> model, const TrainerConfig& config) {
   check_config(config);
+  if (model->attached() != nullptr) {
+    fail(ErrorCode::invalid_argument,
+         "[trainer] Expected a model with weights of its own, but they are those of a training run in another process");
+  }
   state_ = std::make_unique<State>(std::move(model), config);
 }
 
@@ -112,8 +117,9 @@ StepStats Trainer::step(const StepBatch& batch, const LossConfig& loss, const st
   const auto start = std::chrono::steady_clock::now();
   stats.grad_norm = std::sqrt(backend.sum_squares(core.gradients.data(), core.gradients.elements()));
   require_finite(stats.grad_norm, "gradient norm");
+  WeightsUpdate update("trainer", *core.model);
   update_weights(core, stats);
-  backend.synchronize();
+  update.finish();
   stats.optimizer_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   stats.version = core.model->version();
   return stats;

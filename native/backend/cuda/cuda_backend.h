@@ -40,6 +40,11 @@ class CudaBackend final : public Backend {
   void copy(void* device_to, const void* device_from, size_t bytes) override;
   void zero(void* device, size_t bytes) override;
 
+  // memory_sharing.cpp
+  std::string shared_device() const override { return device_.pci_bus_id; }
+  DeviceMemoryHandle export_memory(const void* data) const override;
+  Buffer import_memory(const DeviceMemoryHandle& handle, size_t bytes) override;
+
   // weights.cu
   int64_t weight_elements(int64_t rows, int64_t cols) const override { return rows * weight_stride(cols); }
   void write_weight_rows(const Weight& w, int64_t first_row, int64_t count, const float* host) override;

@@ -98,6 +98,12 @@ void DeviceArena::free(void* data, size_t bytes) noexcept {
   insert_free(block);
 }
 
+char* DeviceArena::segment_of(const void* data) const {
+  const auto found = blocks_.find(const_cast<char*>(static_cast<const char*>(data)));
+  if (found == blocks_.end()) fail(ErrorCode::internal, "[segment_of] Expected an allocation of this arena");
+  return found->second.segment;
+}
+
 void DeviceArena::release_unused() noexcept {
   for (auto block = blocks_.begin(); block != blocks_.end();) {
     const auto next = std::next(block);

@@ -23,6 +23,8 @@ class DeviceArena {
   // Contents undefined. Throws out_of_memory with the size asked for.
   void* allocate(size_t bytes);
   void free(void* data, size_t bytes) noexcept;
+  // Where the segment begins that an allocation lies in: what the driver has given.
+  char* segment_of(const void* data) const;
   // Gives segments that nobody uses back to the card.
   void release_unused() noexcept;
 

@@ -23,6 +23,7 @@ struct CudaDevice {
   int major = 0, minor = 0;  // compute capability
   int64_t block_shared_bytes = 0;  // shared memory that a block may have
   std::string problem;       // why it cannot be used; empty where it can
+  std::string pci_bus_id;    // "0000:3b:00.0": one name in all processes
 };
 
 struct CudaProbe {

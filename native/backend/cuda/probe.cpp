@@ -8,6 +8,7 @@ namespace ajet::cuda {
 namespace {
 
 constexpr int oldest_major = 8;  // bf16 on tensor cores, cp.async
+constexpr int bus_id_bytes = 32;
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
@@ -30,8 +31,15 @@ void find_cublaslt(CudaProbe& probe) {
 CudaDevice describe_device(int device) {
   cudaDeviceProp properties;
   AJET_CUDA(cudaGetDeviceProperties(&properties, device));
-  CudaDevice found{properties.name,  properties.totalGlobalMem, properties.major,
-                   properties.minor, static_cast<int64_t>(properties.sharedMemPerBlockOptin), ""};
+  char bus_id[bus_id_bytes];
+  AJET_CUDA(cudaDeviceGetPCIBusId(bus_id, bus_id_bytes, device));
+  CudaDevice found{.name = properties.name,
+                   .memory_bytes = properties.totalGlobalMem,
+                   .major = properties.major,
+                   .minor = properties.minor,
+                   .block_shared_bytes = static_cast<int64_t>(properties.sharedMemPerBlockOptin),
+                   .problem = "",
+                   .pci_bus_id = bus_id};
   if (found.major < oldest_major) {
     found.problem = found.name + " has compute capability " + std::to_string(found.major) + "." +
                     std::to_string(found.minor) + ", and ajet needs 8.0 or newer";

@@ -9,6 +9,7 @@ set(AJET_CUDA_SOURCES
   device_arena.cpp
   embedding.cpp
   host_ring.cpp
+  memory_sharing.cpp
   probe.cpp
   transfers.cpp
 )

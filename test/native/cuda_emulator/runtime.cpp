@@ -22,6 +22,7 @@ constexpr size_t default_memory = size_t{8} << 30;
 
 struct Device {
   std::unordered_map<void*, size_t> allocations;
+  std::unordered_map<void*, int> opened;  // IPC handles
   size_t used = 0;
   size_t limit = default_memory;
 };
@@ -69,6 +70,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int) {
+  std::strncpy(id, "0000:00:00.0", static_cast<size_t>(length));
+  return cudaSuccess;
+}
+
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *free = device().limit - device().used;
   *total = device().limit;
@@ -89,6 +95,25 @@ cudaError_t cudaFree(void* data) {
   device().used -= found->second;
   device().allocations.erase(found);
   std::free(data);
+  return cudaSuccess;
+}
+
+cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* data) {
+  if (!device().allocations.contains(data)) return cudaErrorInvalidValue;
+  *handle = {};
+  std::memcpy(handle->reserved, &data, sizeof(data));
+  return cudaSuccess;
+}
+
+cudaError_t cudaIpcOpenMemHandle(void** data, cudaIpcMemHandle_t handle, unsigned) {
+  std::memcpy(data, handle.reserved, sizeof(*data));
+  return device().allocations.contains(*data) ? ++device().opened[*data], cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaIpcCloseMemHandle(void* data) {
+  const auto found = device().opened.find(data);
+  if (found == device().opened.end()) return cudaErrorInvalidValue;
+  if (--found->second == 0) device().opened.erase(found);
   return cudaSuccess;
 }
 
