@@ -1,50 +1,43 @@
 /** Batches for the update: recorded ones of a run, and synthetic ones. As JSON: both sides read the same file. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { TokenLogReader } from "../dist/report/token-log/reader.js";
 
-/** The newest finished run below `folder`. */
+/** The newest finished run below `folder` that has a token log. */
 export function newestRun(folder) {
   const runs = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
-  const finished = runs.filter((run) => existsSync(join(run, "summary.json")) && stepsOf(run).length > 0);
+  const finished = runs.filter((run) => existsSync(join(run, "summary.json")) && hasTokenLog(run));
   const newest = finished.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
   if (!newest)
     throw new Error(`No finished run in ${folder}: run \`npx ajet train\` first, or name one with --run FOLDER`);
   return newest;
 }
 
-/** Numbers of the steps that a run's token log holds. */
-export function stepsOf(run) {
+function hasTokenLog(run) {
   const folder = join(run, "tokens");
-  const names = existsSync(folder) ? readdirSync(folder) : [];
-  return names
-    .flatMap((name) => /^step_(\d+)\.jsonl$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b);
+  return existsSync(folder) && readdirSync(folder).some((name) => name.endsWith(".ajetlog"));
+}
+
+/** The steps that a run's token log holds, to be read with {@link recordedBatch}. */
+export async function recordedSteps(run) {
+  const log = await TokenLogReader.open(join(run, "tokens"));
+  return { log, steps: (await log.steps()).map(({ step }) => step) };
 }
 
 /** A step as it was trained: the calls that were not dropped for another reason than equal rewards. */
-export function recordedBatch(run, step) {
-  const lines = readFileSync(join(run, "tokens", `step_${step}.jsonl`), "utf8")
-    .trim()
-    .split("\n");
-  const episodes = lines.map((line) => JSON.parse(line)).filter((episode) => episode.reward !== null);
-  const tasks = [...new Set(episodes.map((episode) => episode.task_id))];
-  const calls = episodes.flatMap((episode, index) =>
-    episode.calls
-      .filter(({ verdict }) => verdict.fate !== "dropped" || verdict.reason === "group_left_out")
-      .map((call) => ({
-        episode: index,
-        prompt: call.prompt_ids,
-        sampled: call.sampled_ids,
-        logprobs: call.logprobs,
-        temperature: call.temperature,
-      })),
-  );
-  return {
-    calls,
-    rewards: episodes.map((episode) => episode.reward),
-    groups: episodes.map((episode) => tasks.indexOf(episode.task_id)),
-  };
+export async function recordedBatch(log, step) {
+  const { headers } = await log.list({ step, dropped: false, limit: Number.POSITIVE_INFINITY });
+  const calls = [];
+  for (const [index, { key }] of headers.entries()) {
+    const trained = (await log.episode(key)).calls.filter(
+      ({ verdict }) => verdict.fate !== "dropped" || verdict.reason === "group_left_out",
+    );
+    for (const { promptIds, sampledIds, logprobs, temperature } of trained) {
+      const numbers = { prompt: [...promptIds], sampled: [...sampledIds], logprobs: [...logprobs] };
+      calls.push({ episode: index, ...numbers, temperature });
+    }
+  }
+  return { calls, rewards: headers.map(({ reward }) => reward), groups: headers.map(({ group }) => group) };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { newestRun, recordedBatch, stepsOf, syntheticBatch } from "../batches.mjs";
+import { newestRun, recordedBatch, recordedSteps, syntheticBatch } from "../batches.mjs";
 import { heading, median, number, ratio, spread, table } from "../report.mjs";
 import { startAjet, startTorch } from "../worker.mjs";
 import { fmaPeak } from "./fma-peak.mjs";
@@ -11,13 +11,10 @@ const STEPS = 20;
 /** Steps of a tutorial run at equal distances, update by update. */
 export async function tutorialUpdate(options) {
   const run = options.run ?? newestRun("saved_experiments");
-  const recorded = stepsOf(run);
+  const { log, steps: recorded } = await recordedSteps(run);
   const every = Math.max(1, Math.floor(recorded.length / STEPS));
-  const batches = recorded
-    .filter((_, i) => i % every === 0)
-    .slice(0, STEPS)
-    .map((step) => recordedBatch(run, step))
-    .filter(trainable);
+  const chosen = recorded.filter((_, i) => i % every === 0).slice(0, STEPS);
+  const batches = (await Promise.all(chosen.map((step) => recordedBatch(log, step)))).filter(trainable);
   const file = join(options.scratch, "batches.json");
   writeFileSync(file, JSON.stringify(batches));
   const ajet = await startAjet("update", { model: options.model, batches: file });

@@ -7,6 +7,8 @@ export interface Judgement {
   isSuccess: boolean;
   /** Why, for the token log. */
   reason?: string;
+  /** What the reward is made of, by name: finite numbers, for the token log. */
+  parts?: Readonly<Record<string, number>>;
 }
 
 /** One LLM call of an episode, as the server answered it. */

@@ -6,6 +6,7 @@ import { runDebug } from "../train/debug-run.js";
 import { findPath } from "./bundled.js";
 import { Output } from "./output.js";
 import { prepareRun } from "./prepare-run.js";
+import { RunPages } from "./run-pages.js";
 import { StopSignal } from "./stop-signal.js";
 import type { TrainOptions } from "./train.js";
 
@@ -17,12 +18,16 @@ export async function debugYaml(yaml: string, options: TrainOptions): Promise<vo
   const run = prepareRun(yamlFile, yamlFile, options, "debug");
   for (const note of run.notes) output.note(`note: ${note}`);
   using stop = new StopSignal();
+  using pages = new RunPages(output, options.withLogview ?? false);
   const summary = await runDebug({
     config: run.config,
     yamlFile,
     packageRoot: PACKAGE_ROOT,
     folder: run.folder,
-    claimFolder: () => run.claimFolder(),
+    claimFolder: () => {
+      run.claimFolder();
+      pages.show(run.folder);
+    },
     unsafeTools: options.unsafeTools ?? false,
     onUserOutput: (text) => output.userOutput(text),
     signal: stop.signal,
@@ -32,6 +37,7 @@ export async function debugYaml(yaml: string, options: TrainOptions): Promise<vo
   });
   output.line(`token log ${run.folder.tokensFolder}`);
   output.result(summary);
+  await pages.end(stop.fired());
 }
 
 function report(result: EpisodeResult, output: Output): void {

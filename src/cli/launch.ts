@@ -10,7 +10,6 @@ import { type TrainOptions, trainYaml, withTraining } from "./train.js";
 interface LaunchOptions extends TrainOptions {
   conf?: string;
   backbone: string;
-  withLogview?: boolean;
   /** True: without a pattern. */
   kill?: string | true;
   yes?: boolean;
@@ -25,7 +24,6 @@ export function addLaunch(program: Command): void {
       "native; debug: a few episodes without training, for breakpoints; verl: runs native",
       "native",
     )
-    .option("--with-logview", "opens the token viewer")
     .option(
       "--kill [pattern]",
       "ends ajet's runs and servers; with a regular expression, your processes that match, once you said yes",
@@ -44,8 +42,6 @@ export function addLaunch(program: Command): void {
       return;
     }
     const debug = isDebug(options.backbone, output);
-    if (options.withLogview)
-      output.note("note: --with-logview has no effect yet: the token viewer is not part of this version");
     registerProcess();
     await (debug ? debugYaml(options.conf, options) : trainYaml(options.conf, options));
   });

@@ -10,6 +10,7 @@ import { addEval } from "./eval.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { addInit } from "./init.js";
 import { addLaunch } from "./launch.js";
+import { addLogview } from "./logview.js";
 import { Output } from "./output.js";
 import { addProblems } from "./problems.js";
 import { registerProcess } from "./processes/registry.js";
@@ -36,6 +37,7 @@ for (const add of [
   addBuild,
   addProblems,
   addDownload,
+  addLogview,
 ])
   add(program);
 addLaunch(program);

@@ -34,9 +34,10 @@ export class RunPrinter implements RunListener, Disposable {
     this.#fetching.onFetch(progress);
   }
 
-  onStart({ device, isolation, trainingTasks, firstStep, totalSteps }: RunStart): void {
+  onStart({ device, isolation, trainingTasks, firstStep, totalSteps, metricsUrl }: RunStart): void {
     const steps = firstStep > totalSteps ? `all ${totalSteps} steps done` : `steps ${firstStep} to ${totalSteps}`;
     this.#output.line(`${device}; Python tool: ${isolation}; ${trainingTasks} tasks, ${steps}`);
+    this.#output.note(`live metrics for Prometheus: ${metricsUrl}`);
   }
 
   onPhase(phase: string, episodes: number): void {
@@ -77,6 +78,10 @@ export class RunPrinter implements RunListener, Disposable {
 
   onCheckpoint(folder: string): void {
     this.#output.note(`checkpoint ${folder}`);
+  }
+
+  onNote(text: string): void {
+    this.#output.note(`note: ${text}`);
   }
 
   onWarning(text: string): void {

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { loggerNames } from "../config/loggers.js";
 import { PACKAGE_ROOT } from "../native/package-root.js";
 import { summaryTable } from "../report/summary-table.js";
 import { runTraining } from "../train/training-run.js";
@@ -7,7 +8,9 @@ import { findPath } from "./bundled.js";
 import { type CommonOptions, command, type PlaceOptions, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
 import { prepareRun } from "./prepare-run.js";
+import { RunPages } from "./run-pages.js";
 import { RunPrinter } from "./run-printer.js";
+import { rewardCurve, writeReport } from "./run-report.js";
 import { StopSignal } from "./stop-signal.js";
 
 /** What `ajet train` runs without arguments. */
@@ -19,6 +22,7 @@ export interface TrainOptions extends CommonOptions, PlaceOptions {
   /** True: the newest run. */
   resume?: boolean | string;
   unsafeTools?: boolean;
+  withLogview?: boolean;
 }
 
 /** `ajet train`: GRPO on the agent of a YAML. */
@@ -37,7 +41,8 @@ export function withTraining(target: Command): Command {
       "--resume [name]",
       "goes on with the newest run of this YAML, or with the one named, by its stored config.yaml",
     )
-    .option("--unsafe-tools", "runs the Python tool without isolation where none works");
+    .option("--unsafe-tools", "runs the Python tool without isolation where none works")
+    .option("--with-logview", "shows the run in the browser while it goes on: curves, episodes, tokens");
   return withOverrides(withDevice(target));
 }
 
@@ -50,8 +55,8 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
   using stop = new StopSignal(() => {
     output.note("stopping: the last finished step is being saved (press again to leave at once)");
   });
-  const { logger } = run.config.trainer_common;
-  using printer = new RunPrinter(output, logger.includes("console"));
+  using printer = new RunPrinter(output, loggerNames(run.config).includes("console"));
+  using pages = new RunPages(output, options.withLogview ?? false);
   const summary = await runTraining({
     config: run.config,
     yamlFile: run.yamlFile,
@@ -60,6 +65,7 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
     claimFolder: () => {
       run.claimFolder();
       output.line(`run ${run.folder.path}`);
+      pages.show(run.folder);
     },
     resume: options.resume !== undefined,
     unsafeTools: options.unsafeTools ?? false,
@@ -67,7 +73,9 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
     signal: stop.signal,
     listener: printer,
   });
-  for (const line of summaryTable(summary)) output.line(line);
+  for (const line of [...summaryTable(summary), ...rewardCurve(run.folder)]) output.line(line);
   output.line(`summary ${run.folder.summaryFile}`);
+  await writeReport(run.folder, output);
   output.result(summary);
+  await pages.end(stop.fired());
 }

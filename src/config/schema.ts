@@ -87,8 +87,15 @@ const untrainedAgents = z
 const episodeApi = z
   .strictObject({
     enabled: z.boolean().default(false).describe("Lets agents of other processes take episodes (ajet->ExternalAgent)"),
-    host: z.string().min(1).default("127.0.0.1").describe("Of the run's server; 0.0.0.0 lets other machines in"),
-    port: whole.max(65535).default(0).describe("Of the run's server; 0: any free one, see episode_api.json"),
+    host: z
+      .string()
+      .min(1)
+      .default("127.0.0.1")
+      .describe("Of the run's server, with the API or without; 0.0.0.0 lets other machines in"),
+    port: whole
+      .max(65535)
+      .default(0)
+      .describe("Of the run's server, with the API or without; 0: any free one, see episode_api.json"),
     api_key_env: z
       .string()
       .min(1)
@@ -231,8 +238,60 @@ const taskJudge = z
   .prefault({});
 
 /** Where metrics go. */
-const logger = z.enum(["console", "jsonl"]);
-const LOGGERS = "Expected console or jsonl (TensorBoard, SwanLab, W&B and others do not exist here yet)";
+const logger = z.enum(["console", "jsonl", "tensorboard", "swanlab", "wandb", "mlflow"]);
+const LOGGERS = "Expected console, jsonl, tensorboard, swanlab, wandb or mlflow, or a list of them";
+
+const mlflowServer = url
+  .refine((uri) => URL.canParse(uri), "Expected a URL such as http://127.0.0.1:5000")
+  .nullable()
+  .default(null)
+  .describe("The server; null: MLFLOW_TRACKING_URI, else http://127.0.0.1:5000");
+
+const loggerOptions = z
+  .strictObject({
+    python: path
+      .nullable()
+      .default(null)
+      .describe("Interpreter with the packages of swanlab and wandb; null: python3 of the PATH"),
+    close_timeout_s: positive.default(30).describe("How long a run's end waits for its loggers at most"),
+    tensorboard: z
+      .strictObject({
+        dir: path
+          .nullable()
+          .default(null)
+          .describe("Event files go to <here>/<run>; null: tensorboard/ in the run's folder"),
+      })
+      .prefault({}),
+    swanlab: z
+      .strictObject({
+        mode: z
+          .enum(["cloud", "local", "offline", "disabled"])
+          .nullable()
+          .default(null)
+          .describe("null: SWANLAB_MODE, else cloud, which wants SWANLAB_API_KEY or a login"),
+        host: url.nullable().default(null).describe("A server of one's own; null: SWANLAB_API_HOST, else swanlab.cn"),
+        workspace: z.string().min(1).nullable().default(null).describe("null: the user's own"),
+      })
+      .prefault({}),
+    wandb: z
+      .strictObject({
+        mode: z
+          .enum(["online", "offline", "disabled"])
+          .nullable()
+          .default(null)
+          .describe("null: WANDB_MODE, else online, which wants WANDB_API_KEY or a login"),
+        host: url.nullable().default(null).describe("A server of one's own; null: WANDB_BASE_URL, else wandb.ai"),
+        entity: z
+          .string()
+          .min(1)
+          .nullable()
+          .default(null)
+          .describe("User or team; null: WANDB_ENTITY, else the login's own"),
+      })
+      .prefault({}),
+    mlflow: z.strictObject({ tracking_uri: mlflowServer }).prefault({}),
+  })
+  .prefault({});
 
 const trainerCommon = z
   .strictObject({
@@ -255,7 +314,17 @@ const trainerCommon = z
     logger: z
       .union([logger, z.array(logger)], LOGGERS)
       .default(["console", "jsonl"])
-      .describe("console: a line a step on the terminal. metrics.jsonl is written in any case"),
+      .describe(
+        "console: a line a step on the terminal, which a single name other than jsonl brings along. metrics.jsonl is " +
+          "written in any case. See loggers.md",
+      ),
+    logger_options: loggerOptions,
+    token_log: z
+      .strictObject({
+        keep_steps: whole.default(0).describe("Newest steps kept in tokens/, or some more; 0: all"),
+        max_mb: whole.default(4096).describe("Size in MiB at which tokens/ drops its oldest steps; 0: no limit"),
+      })
+      .prefault({}),
     algorithm,
     optim,
     use_kl_loss: z.boolean().optional().describe("Unset: as the preset has it"),
@@ -285,6 +354,10 @@ export const ajetSchema = z.strictObject({
       .default("auto")
       .describe("auto, cpu, cuda or cuda:N; auto takes a card where there is one"),
     threads: whole.default(0).describe("Of the CPU backend; 0: one per core"),
+    share_weights: z
+      .boolean()
+      .default(true)
+      .describe("Other processes of this user may serve a run's weights while it goes on (ajet serve --attach)"),
   }),
   data: z
     .strictObject({

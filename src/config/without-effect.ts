@@ -1,3 +1,4 @@
+import { loggerNames } from "./loggers.js";
 import { isTree, type YamlTree } from "./overrides.js";
 import type { AjetConfig } from "./schema.js";
 
@@ -83,6 +84,11 @@ const IDLE_KEYS: readonly IdleKey[] = [
     isIdle: ({ trainer_common }) => trainer_common.total_training_steps !== null,
     reason: "`trainer_common.total_training_steps` is set",
   },
+  ...(["tensorboard", "swanlab", "wandb", "mlflow"] as const).map((name) => ({
+    path: `trainer_common.logger_options.${name}`,
+    isIdle: (config: AjetConfig) => !loggerNames(config).includes(name),
+    reason: `\`trainer_common.logger\` does not name ${name}`,
+  })),
   {
     path: "trainer_common.optim.final_ratio",
     isIdle: ({ trainer_common }) => trainer_common.optim.schedule === "constant",

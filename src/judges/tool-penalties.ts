@@ -4,12 +4,12 @@ import type { PenaltyArgs } from "./judge-args.js";
 /** Takes the penalties from a judgement, each at most once. Whether the episode is a success stays as it was. */
 export function withPenalties(judgement: Judgement, args: PenaltyArgs, trace?: Partial<EpisodeTrace>): Judgement {
   const calls = trace?.calls ?? [];
-  const faults: [penalty: number, reason: string][] = [];
+  const faults: [penalty: number, reason: string, part: string][] = [];
   if (args.malformed_tool_call_penalty > 0 && calls.some(hasMalformedToolCall)) {
-    faults.push([args.malformed_tool_call_penalty, "a malformed <tool_call>"]);
+    faults.push([args.malformed_tool_call_penalty, "a malformed <tool_call>", "malformed_tool_call"]);
   }
   if (args.missing_print_penalty > 0 && calls.some(hasCodeWithoutPrint)) {
-    faults.push([args.missing_print_penalty, "code without print"]);
+    faults.push([args.missing_print_penalty, "code without print", "missing_print"]);
   }
   if (faults.length === 0) return judgement;
   const reasons = [judgement.reason, ...faults.map(([penalty, reason]) => `-${penalty} for ${reason}`)];
@@ -17,6 +17,10 @@ export function withPenalties(judgement: Judgement, args: PenaltyArgs, trace?: P
     ...judgement,
     reward: faults.reduce((reward, [penalty]) => reward - penalty, judgement.reward),
     reason: reasons.filter((reason) => reason !== undefined).join(", "),
+    parts: {
+      ...(judgement.parts ?? { answer: judgement.reward }),
+      ...Object.fromEntries(faults.map(([penalty, _, part]) => [part, -penalty])),
+    },
   };
 }
 

@@ -2,6 +2,7 @@
 import type {
   AdvantageOptions,
   Advantages,
+  AttachOptions,
   EngineOptions,
   EngineStats,
   GrpoLoss,
@@ -15,6 +16,7 @@ import type {
   SamplingOptions,
   TrainerOptions,
   TrainStats,
+  WeightsWriter,
 } from "./types.js";
 
 declare const kind: unique symbol;
@@ -102,6 +104,10 @@ export interface NativeAddon {
 
   loadModel(dir: string, options: LoadOptions): Promise<ModelHandle>;
   createModel(configJson: string, seed: bigint, options: LoadOptions): Promise<ModelHandle>;
+  attachModel(segment: string, options: AttachOptions): Promise<ModelHandle>;
+  /** The path of the segment. */
+  modelShare(model: ModelHandle): Promise<string>;
+  modelWriter(model: ModelHandle): WeightsWriter;
   modelShape(model: ModelHandle): NativeModelShape;
   modelVersion(model: ModelHandle): number;
   modelWeightNames(model: ModelHandle): string[];

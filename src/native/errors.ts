@@ -50,6 +50,13 @@ export class NetworkError extends AjetError {
   }
 }
 
+/** The process whose weights are read has ended, and left nothing that can be served. */
+export class WriterGoneError extends AjetError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_AJET_WRITER_GONE", message, options);
+  }
+}
+
 /** The object was disposed of. */
 export class DisposedError extends AjetError {
   constructor(message: string, options?: ErrorOptions) {

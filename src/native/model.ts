@@ -5,7 +5,7 @@ import { Engine } from "./engine.js";
 import { FileError } from "./errors.js";
 import { nativeCall } from "./native-call.js";
 import { Trainer } from "./trainer.js";
-import type { EngineOptions, LoadOptions, ModelShape, TrainerOptions } from "./types.js";
+import type { AttachOptions, EngineOptions, LoadOptions, ModelShape, TrainerOptions, WeightsWriter } from "./types.js";
 
 /** The keys of a Hugging Face `config.json` that decide a model's shape; others are looked at where they matter. */
 export interface ModelConfigJson {
@@ -69,6 +69,19 @@ export class Model implements AsyncDisposable {
     return nativeAddon().modelVersion(this.#handle);
   }
 
+  /** Who writes the weights. */
+  get writer(): WeightsWriter {
+    return nativeAddon().modelWriter(this.#handle);
+  }
+
+  /**
+   * Lets other processes of this user read the weights in place, by {@link attachModel} with the path that this returns.
+   * Nothing is left behind when this process ends.
+   */
+  async share(): Promise<string> {
+    return nativeCall(this.share, () => nativeAddon().modelShare(this.#handle));
+  }
+
   /** An engine that samples from these weights. */
   async createEngine(options: EngineOptions = {}): Promise<Engine> {
     return nativeCall(this.createEngine, () => Engine.open(this, this.#handle, options));
@@ -117,6 +130,15 @@ export class Model implements AsyncDisposable {
 /** Loads a Hugging Face folder: `config.json` and `model.safetensors`, or shards with their index. */
 export async function loadModel(dir: string, options: LoadOptions = {}): Promise<Model> {
   return nativeCall(loadModel, () => Model.open(nativeAddon().loadModel(dir, options)));
+}
+
+/**
+ * The weights of a model in another process, read in place: its updates are seen at once, without a copy. Engines of it
+ * wait while the weights are written; it cannot be trained.
+ * @param segment What {@link Model.share} returned there.
+ */
+export async function attachModel(segment: string, options: AttachOptions = {}): Promise<Model> {
+  return nativeCall(attachModel, () => Model.open(nativeAddon().attachModel(segment, options)));
 }
 
 /** A model with random weights, the same for the same seed. `config` is what a `config.json` would hold. */

@@ -7,6 +7,7 @@ import {
   NativeError,
   NumericError,
   OutOfMemoryError,
+  WriterGoneError,
 } from "./errors.js";
 
 type ErrorClass = new (message: string, options?: ErrorOptions) => AjetError;
@@ -17,6 +18,7 @@ const ERROR_CLASSES: Record<string, ErrorClass> = {
   ERR_AJET_NATIVE_IO: FileError,
   ERR_AJET_NATIVE_CORRUPT_FILE: FileError,
   ERR_AJET_NATIVE_NUMERIC: NumericError,
+  ERR_AJET_NATIVE_WRITER_GONE: WriterGoneError,
   ERR_AJET_NATIVE_DISPOSED: DisposedError,
   ERR_AJET_NATIVE_ABORTED: AbortError,
 };

@@ -13,6 +13,15 @@ export interface LoadOptions {
   isa?: "avx512" | "avx2" | "portable";
 }
 
+/** The weights of another process lie where that process has them: only the CPU's threads are a choice. */
+export type AttachOptions = Pick<LoadOptions, "threads" | "isa">;
+
+/**
+ * Who writes a model's weights: this process, or the one that the model is attached to, which goes on (`live`), has ended
+ * between two updates, or was killed within one (`half_written`: such weights are never sampled from).
+ */
+export type WeightsWriter = "own" | "live" | "ended" | "half_written";
+
 /** The shape of a model, as in its `config.json`. */
 export interface ModelShape {
   modelType: "qwen2" | "qwen3" | "llama";

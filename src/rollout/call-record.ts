@@ -19,6 +19,9 @@ export interface CallRecord {
   ordinal: number;
   /** How many calls with the same prompt and sampling the session counts before this one. */
   repetition: number;
+  /** `performance.now()` when the request was taken and when the reply was whole; absent where no one took the time. */
+  startedMs?: number;
+  endedMs?: number;
   /** Messages of the request and the reply, for the token log. */
   messages: unknown[];
   reply: unknown;

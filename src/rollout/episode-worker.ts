@@ -12,6 +12,7 @@ import { judgeGroup } from "./run-judge.js";
 import { runWorkflow, type UserClasses } from "./run-workflow.js";
 import { BEAT_MS, ThreadMarks } from "./thread-marks.js";
 import { loadUserClasses } from "./user-classes.js";
+import { loaderModule } from "./worker-entry.js";
 import type { FromWorker, ToWorker, WorkerSetup } from "./worker-protocol.js";
 
 interface RunningEpisode {
@@ -131,6 +132,7 @@ function onMessage(classes: UserClasses, message: ToWorker): void {
 }
 
 try {
+  await import(loaderModule().href);
   const classes = await loadUserClasses(workflow, judge, config);
   guardProcess();
   port.on("message", (message: ToWorker) => onMessage(classes, message));

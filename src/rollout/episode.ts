@@ -41,6 +41,7 @@ export interface EpisodeScore {
   logMetrics: Record<string, number>;
   /** The judge's, for the token log. */
   reason?: string;
+  parts?: Readonly<Record<string, number>>;
   /** Which check of `rollout.compute_madness_checklist` found something. */
   madness?: MadnessCheck;
 }

@@ -67,8 +67,18 @@ async function judging<T>(
   }
 }
 
+function checkParts(parts: unknown): Record<string, number> {
+  const [name, value] = isRecord(parts)
+    ? (Object.entries(parts).find(([, part]) => !Number.isFinite(part)) ?? [])
+    : ["", parts];
+  if (name === undefined) return { ...(parts as Record<string, number>) };
+  const received = typeof value === "number" ? String(value) : describeThrown(value);
+  const expected = name === "" ? "an object of numbers for `parts`" : `a finite number for \`parts.${name}\``;
+  throw new EpisodeError("judge", `Expected ${expected} from the judge but received ${received}`);
+}
+
 function checkJudgement(judgement: unknown): Judgement {
-  const { reward, isSuccess, reason } = (isRecord(judgement) ? judgement : {}) as Partial<Judgement>;
+  const { reward, isSuccess, reason, parts } = (isRecord(judgement) ? judgement : {}) as Partial<Judgement>;
   if (typeof reward !== "number" || !Number.isFinite(reward)) {
     const shown = typeof reward === "number" ? String(reward) : describeThrown(judgement);
     throw new EpisodeError(
@@ -80,5 +90,6 @@ function checkJudgement(judgement: unknown): Judgement {
     reward,
     isSuccess: isSuccess === undefined ? reward >= SUCCESS_REWARD : isSuccess === true,
     ...(typeof reason === "string" ? { reason } : {}),
+    ...(parts === undefined ? {} : { parts: checkParts(parts) }),
   };
 }

@@ -3,6 +3,7 @@ import { extname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { ConfigError } from "../native/errors.js";
 import { PACKAGE_ROOT } from "../native/package-root.js";
+import { OWN_EXPORTS } from "./worker-entry.js";
 
 /** A class in a user's file. */
 export interface UserClass {
@@ -16,9 +17,6 @@ export interface UserClass {
 
 /** Makes an instance of a user's class, which gets the run's configuration and has its `args`. */
 export type UserFactory<T> = (config: unknown) => T;
-
-/** What `import … from "ajet"` gives. */
-const OWN_EXPORTS = fileURLToPath(new URL(`../index${extname(import.meta.url)}`, import.meta.url));
 
 const EXTENSIONS = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"];
 
@@ -40,7 +38,7 @@ export function findUserClass(key: string, spec: string, configFolder?: string):
       `\`${key}\` names a Python file, ${path}: workflows and judges are TypeScript or JavaScript here`,
     );
   }
-  if (path === "ajet") return { spec, file: OWN_EXPORTS, exportName };
+  if (path === "ajet") return { spec, file: fileURLToPath(OWN_EXPORTS), exportName };
   const folders = [process.cwd(), ...(configFolder === undefined ? [] : [resolve(configFolder)]), PACKAGE_ROOT];
   const tried: string[] = [];
   for (const folder of new Set(folders)) {

@@ -97,6 +97,8 @@ export function toApiError(error: unknown): ApiError {
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") {
     return new ApiError(415, "Expected `Content-Type: application/json`", { code: "unsupported_media_type" });
   }
+  if (code === "ERR_AJET_WRITER_GONE")
+    return new ApiError(503, message ?? "The weights are gone", { code: "weights_gone" });
   if (code === "ERR_AJET_DISPOSED") return serverStopping();
   if (code === "ERR_AJET_NATIVE_INVALID_ARGUMENT") return new ApiError(400, message ?? "Bad request", { code });
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {

@@ -27,6 +27,8 @@ export interface PreparedCompletion {
   identity: CallIdentity;
   agent: string | undefined;
   maxTokens: number;
+  /** `performance.now()` */
+  startedMs: number;
 }
 
 // One choice on its way.
@@ -53,6 +55,7 @@ export class ChatCompletions {
    * @param agent Who of the session calls, where the key says so.
    */
   prepare(request: ChatRequest, session: Session, issued?: number, agent?: string): PreparedCompletion {
+    const startedMs = performance.now();
     let prompt: BuiltPrompt;
     try {
       prompt = this.prompts.build(request, session.replies);
@@ -74,7 +77,7 @@ export class ChatCompletions {
     }
     session.noteForks(prompt.forks);
     const identity = session.identify(prompt.promptIds, request, issued, agent);
-    return { request, prompt, identity, agent, maxTokens: Math.min(request.maxTokens, maxContext - length) };
+    return { request, prompt, identity, agent, maxTokens: Math.min(request.maxTokens, maxContext - length), startedMs };
   }
 
   /** Samples all choices. Rejects with the reason of `controller` once that aborts; what there is is recorded. */
@@ -196,6 +199,8 @@ export class ChatCompletions {
       ...dropReason(cancelled, length),
       ordinal: prepared.identity.ordinal,
       repetition: prepared.identity.repetition,
+      startedMs: prepared.startedMs,
+      endedMs: performance.now(),
       messages: request.sentMessages,
       reply: body,
     });

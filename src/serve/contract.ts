@@ -73,5 +73,7 @@ export interface RunningServer {
   open(session: ServeSession): OpenSession;
   /** Cancels the session's requests in flight, revokes its key and resolves when none is left. */
   close(apiKey: string): Promise<void>;
+  /** Shows numbers at `/metrics`, under their names as Prometheus spells them, in place of the ones of these names. */
+  publishMetrics(values: Readonly<Record<string, number>>): void;
   stop(): Promise<void>;
 }

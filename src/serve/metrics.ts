@@ -4,6 +4,11 @@ import type { TextEngine } from "./text-engine.js";
 
 const SECONDS_BUCKETS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
 
+/** A metric's name in Prometheus' spelling: `critic/rewards/mean` is `ajet_critic_rewards_mean`. */
+export function prometheusName(metric: string): string {
+  return `ajet_${metric.replace(/[^a-zA-Z0-9_]/g, "_")}`;
+}
+
 /** The server's Prometheus metrics, in a registry of their own. */
 export class Metrics {
   private readonly registry = new Registry();
@@ -26,6 +31,8 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  private readonly published = new Map<string, Gauge>();
+
   constructor(engine: TextEngine, pending: () => number) {
     const registers = [this.registry];
     new Gauge({
@@ -34,6 +41,14 @@ export class Metrics {
       registers,
       collect() {
         this.set(pending());
+      },
+    });
+    new Gauge({
+      name: "process_resident_memory_bytes",
+      help: "Memory of the process that is in RAM, weights on the CPU included.",
+      registers,
+      collect() {
+        this.set(process.memoryUsage.rss());
       },
     });
     new Gauge({
@@ -54,6 +69,19 @@ export class Metrics {
         for (const [stat, value] of Object.entries(stats ?? {})) this.set({ stat }, Number(value));
       },
     });
+  }
+
+  /** Sets a gauge for each number. A workflow's names may differ in signs that Prometheus has not: then the last holds. */
+  publish(values: Readonly<Record<string, number>>): void {
+    for (const [metric, value] of Object.entries(values)) {
+      const name = prometheusName(metric);
+      let gauge = this.published.get(name);
+      if (gauge === undefined) {
+        gauge = new Gauge({ name, help: `${metric}, see docs/metrics.md`, registers: [this.registry] });
+        this.published.set(name, gauge);
+      }
+      gauge.set(value);
+    }
   }
 
   /** Counts an answer. */

@@ -89,6 +89,10 @@ class ChatServer implements RunningServer {
     await session?.close();
   }
 
+  publishMetrics(values: Readonly<Record<string, number>>): void {
+    this.metrics.publish(values);
+  }
+
   async stop(): Promise<void> {
     const sessions = [...this.sessions.values()];
     this.sessions.clear();
@@ -141,12 +145,17 @@ class ChatServer implements RunningServer {
     addEpisodeRoutes(app, this.desk, { session, checkKey, isOn: options.episodeApiKey !== undefined });
     app.get("/v1/models", keyed, async () => ({ object: "list", data: [this.describeModel(options.modelName)] }));
     app.get("/v1/models/*", keyed, async (request) => this.describeModel((request.params as { "*": string })["*"]));
-    app.get("/health", async () => ({
-      status: "ok",
-      model: options.modelName,
-      weights_version: options.engine.version(),
-      pending: this.chat.pending,
-    }));
+    app.get("/health", async (_request, reply) => {
+      const writer = options.engine.writer?.() ?? "own";
+      const isWhole = writer !== "half_written";
+      return reply.code(isWhole ? 200 : 503).send({
+        status: isWhole ? "ok" : "weights_gone",
+        model: options.modelName,
+        weights_version: options.engine.version(),
+        ...(writer === "own" ? {} : { training_run: writer }),
+        pending: this.chat.pending,
+      });
+    });
     app.get("/metrics", async (_request, reply) => {
       reply.type(this.metrics.contentType);
       return this.metrics.render();

@@ -1,5 +1,12 @@
 import type { Engine } from "../native/engine.js";
-import type { Completion, EngineStats, ModelShape, SamplingOptions, TokenEvent } from "../native/types.js";
+import type {
+  Completion,
+  EngineStats,
+  ModelShape,
+  SamplingOptions,
+  TokenEvent,
+  WeightsWriter,
+} from "../native/types.js";
 
 /** What the server asks of an engine; `textEngine` makes one of an `Engine`. */
 export interface TextEngine {
@@ -15,6 +22,8 @@ export interface TextEngine {
   ): Promise<Completion[]>;
   /** Weights version that the next token is sampled under. */
   version(): number;
+  /** Who writes the weights; absent: this process. */
+  writer?(): WeightsWriter;
   readonly shape: Pick<ModelShape, "vocabSize" | "maxPositionEmbeddings">;
   /** Prompt plus completion. */
   readonly maxContext: number;
@@ -26,6 +35,7 @@ export function textEngine(engine: Engine): TextEngine {
   return {
     generate: (promptIds, options) => engine.generate(promptIds, options),
     version: () => engine.model.version,
+    writer: () => engine.model.writer,
     shape: engine.model.shape,
     maxContext: engine.maxContext,
     stats: () => engine.stats(),

@@ -3,7 +3,7 @@ import { writeJsonAtomically } from "./atomic-file.js";
 import type { RunFolder } from "./run-folder.js";
 import { Session, type SessionOptions } from "./session.js";
 import { trainingTasks } from "./task-splits.js";
-import { TokenLog } from "./token-log.js";
+import { openTokenLog } from "./token-log.js";
 import { buildStepBatch, stepVerdicts } from "./train-batch.js";
 
 /** What {@link runDebug} needs. */
@@ -44,7 +44,10 @@ export async function runDebug(options: DebugOptions): Promise<object> {
   );
   const groups = results.map((_, i) => Math.floor(i / num_repeat));
   const batch = buildStepBatch(results, groups, session.model.version);
-  new TokenLog(folder.tokensFolder, 0).write(1, results, batch, undefined, stepVerdicts(batch, undefined));
+  const verdicts = stepVerdicts(batch, undefined);
+  const log = await openTokenLog(folder.tokensFolder, 0, config, session.tokenizer);
+  log.write({ step: 1, results, groups, batch, stats: undefined, verdicts });
+  log.close();
   const summary = summarise(results, tasks.length);
   writeJsonAtomically(folder.summaryFile, summary);
   return summary;

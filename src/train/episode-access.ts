@@ -7,10 +7,10 @@ import { writeFileAtomically } from "./atomic-file.js";
 /** Name of the file in a run's folder that tells agents outside where to find the run. */
 export const EPISODE_API_FILE = "episode_api.json";
 
-/** The server's part of `rollout.episode_api`. */
+/** The server's part of `rollout.episode_api`; host and port hold without the API, too. */
 export function episodeServerOptions({ rollout }: AjetConfig): Pick<ServerOptions, "host" | "port" | "episodeApiKey"> {
   const { enabled, host, port, api_key_env } = rollout.episode_api;
-  if (!enabled) return {};
+  if (!enabled) return { host, port };
   const episodeApiKey = process.env[api_key_env] || `sk-ajet-run-${randomBytes(24).toString("hex")}`;
   return { host, port, episodeApiKey };
 }

@@ -104,6 +104,16 @@ export class RunFolder {
     return origin;
   }
 
+  /**
+   * Whether a process works on the run in a folder.
+   * @throws ConfigError when there is no run.
+   */
+  static isAtWork(folder: string): boolean {
+    const file = join(folder, "run.json");
+    if (!existsSync(file)) throw new ConfigError(`There is no run in ${folder}`);
+    return isRunning((readJson(file) as RunOrigin).process);
+  }
+
   /** The configuration as it was resolved when the run was last started. */
   storedConfig(): string {
     try {

@@ -11,6 +11,8 @@ export interface RunStart {
   totalSteps: number;
   firstStep: number;
   trainingTasks: number;
+  /** Where Prometheus can fetch the run's metrics. */
+  metricsUrl: string;
 }
 
 /** What a run tells while it goes on. */
@@ -24,6 +26,8 @@ export interface RunListener {
   onEvaluation?(moment: string, result: EvaluationResult): void;
   onStep?(metrics: StepMetrics, totalSteps: number): void;
   onCheckpoint?(folder: string): void;
+  /** Something worth knowing, such as where a logger writes. */
+  onNote?(text: string): void;
   /** Something that the run survives but that makes it pointless. */
   onWarning?(text: string): void;
 }

@@ -12,6 +12,7 @@ import { WorkerPool } from "../rollout/worker-pool.js";
 import type { RunningServer } from "../serve/contract.js";
 import { startServer } from "../serve/server.js";
 import { loadTextModel } from "../serve/text-model.js";
+import type { Tokenizer } from "../text/tokenizer.js";
 import { createPythonSandbox, type PythonSandbox } from "../tools/python-sandbox.js";
 import { episodeServerOptions, writeEpisodeAccess } from "./episode-access.js";
 import { GuardedRunner } from "./guarded-runner.js";
@@ -41,6 +42,7 @@ export class Session implements AsyncDisposable {
     readonly server: RunningServer,
     readonly sandbox: PythonSandbox,
     readonly runner: GuardedRunner,
+    readonly tokenizer: Tokenizer,
     /** The folder of `model.path`, with tokenizer and chat template. */
     readonly modelFolder: string,
     private readonly episodeApiKey: string | undefined,
@@ -69,7 +71,17 @@ export class Session implements AsyncDisposable {
       owned.defer(() => executor.dispose());
       await executor.start();
       runner = new GuardedRunner(createRunner(options, server, executor, untrained?.agents));
-      return new Session(model, engine, server, sandbox, runner, modelFolder, outside.episodeApiKey, owned);
+      return new Session(
+        model,
+        engine,
+        server,
+        sandbox,
+        runner,
+        text.tokenizer,
+        modelFolder,
+        outside.episodeApiKey,
+        owned,
+      );
     } catch (error) {
       await owned.close();
       throw error;

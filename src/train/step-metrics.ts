@@ -63,6 +63,7 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
     "timing_s/step": stepSeconds,
     "perf/time_per_step": stepSeconds,
     "perf/tokens_per_second": generated / stepSeconds,
+    "perf/resident_memory_gb": process.memoryUsage.rss() / 2 ** 30,
     ...(stats ? updateMetrics(stats, stepSeconds) : {}),
     ...workflowMetrics(kept),
   };

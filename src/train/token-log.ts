@@ -1,73 +1,147 @@
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import type { AjetConfig } from "../config/schema.js";
 import type { TrainStats } from "../native/types.js";
+import type { EpisodeMark } from "../report/token-log/types.js";
+import { TokenLogWriter } from "../report/token-log/writer.js";
+import type { CallToWrite, EpisodeToWrite, GroupToWrite } from "../report/token-log/written.js";
 import type { CallRecord, CallVerdict } from "../rollout/call-record.js";
 import type { EpisodeResult } from "../rollout/episode.js";
-import { writeFileAtomically } from "./atomic-file.js";
+import type { Tokenizer } from "../text/tokenizer.js";
+import { callsTool, episodeMarks } from "./episode-marks.js";
 import type { StepBatch } from "./train-batch.js";
 import { taskTag } from "./validation-metrics.js";
 
-/** `tokens/step_N.jsonl`: every episode of a step, token by token, one JSON object an episode. */
+/** What a step leaves to be logged. */
+export interface LoggableStep {
+  step: number;
+  results: readonly EpisodeResult[];
+  /** Group (task) of each result, ascending. */
+  groups: readonly number[];
+  batch: StepBatch;
+  /** Absent where nothing was trained. */
+  stats: TrainStats | undefined;
+  /** How each call that is not dropped with its attempt ended. */
+  verdicts: ReadonlyMap<CallRecord, CallVerdict>;
+}
+
+/** Opens a run's token log and removes the steps after `lastStep`. @throws FileError */
+export async function openTokenLog(
+  folder: string,
+  lastStep: number,
+  { trainer_common: { token_log } }: AjetConfig,
+  tokenizer: Tokenizer,
+): Promise<TokenLog> {
+  const options = {
+    lastStep,
+    tokenBytes: (id: number) => tokenizer.bytes(id),
+    keepSteps: token_log.keep_steps,
+    maxBytes: token_log.max_mb * 2 ** 20,
+  };
+  return new TokenLog(await TokenLogWriter.open(folder, options));
+}
+
+/** Every episode of a run's steps, token by token. See docs/token-log.md. */
 export class TokenLog {
-  readonly #folder: string;
+  constructor(private readonly writer: TokenLogWriter) {}
 
-  /** Removes the steps after `lastStep`: a resumed run writes them again. */
-  constructor(folder: string, lastStep: number) {
-    this.#folder = folder;
-    mkdirSync(folder, { recursive: true });
-    for (const name of readdirSync(folder)) {
-      const step = /^step_(\d+)\.jsonl$/.exec(name)?.[1];
-      if (step === undefined || Number(step) > lastStep) rmSync(join(folder, name));
-    }
-  }
-
-  /** @param verdicts How each call that is not dropped with its attempt ended. */
-  write(
-    step: number,
-    results: readonly EpisodeResult[],
-    batch: StepBatch,
-    stats: TrainStats | undefined,
-    verdicts: ReadonlyMap<CallRecord, CallVerdict>,
-  ): void {
+  /** @throws FileError */
+  write({ step, results, groups, batch, stats, verdicts }: LoggableStep): void {
     const entropies = entropiesByCall(batch, stats);
     const advantages = new Map(batch.episodes.map((episode, i) => [episode, stats?.advantages[i]]));
-    const lines = results.map((result) =>
-      JSON.stringify({
-        step,
-        task_id: result.task.taskId,
-        sample: result.sample,
-        reward: result.error ? null : result.reward,
-        success: result.isSuccess,
-        task_tag: taskTag(result),
-        advantage: advantages.get(result) ?? null,
-        reason: result.reason,
-        dropped: result.error,
-        attempts: result.attempts,
-        forks: result.forks.map(({ messageIndex, field }) => ({ message: messageIndex, field })),
-        calls: [
-          ...result.calls.map((call) => callLine(call, verdicts.get(call), entropies.get(call))),
-          ...result.droppedCalls.map(({ call, reason }) => callLine(call, { fate: "dropped", reason }, undefined)),
-        ],
-      }),
-    );
-    writeFileAtomically(join(this.#folder, `step_${step}.jsonl`), `${lines.join("\n")}\n`);
+    const usesTools = results.some(({ calls }) => callsTool(calls));
+    const byGroup = new Map<number, { taskId: string; episodes: EpisodeToWrite[] }>();
+    for (const [i, result] of results.entries()) {
+      const group = groups[i] as number;
+      const { taskId } = result.task;
+      const written = byGroup.get(group) ?? { taskId, episodes: [] };
+      byGroup.set(group, written);
+      const marks = episodeMarks(callsOf(result), usesTools);
+      written.episodes.push(episodeToWrite(result, marks, advantages.get(result) ?? null, verdicts, entropies));
+    }
+    this.writer.append(step, [...byGroup.values()] satisfies GroupToWrite[]);
+  }
+
+  close(): void {
+    this.writer.close();
   }
 }
 
-function callLine(call: CallRecord, verdict: CallVerdict | undefined, entropies: Float32Array | undefined): object {
+const LEFT_OUT: CallVerdict = { fate: "dropped", reason: "group_left_out" };
+const NO_ENTROPIES = new Float32Array(0);
+
+/** Those of the attempt that counted, then those of the others. */
+function callsOf({ calls, droppedCalls }: EpisodeResult): CallRecord[] {
+  return [...calls, ...droppedCalls.map(({ call }) => call)];
+}
+
+function episodeToWrite(
+  result: EpisodeResult,
+  marks: readonly EpisodeMark[],
+  advantage: number | null,
+  verdicts: ReadonlyMap<CallRecord, CallVerdict>,
+  entropies: ReadonlyMap<CallRecord, Float32Array>,
+): EpisodeToWrite {
+  const dropped = new Map(result.droppedCalls.map(({ call, reason }) => [call, reason]));
+  const calls = callsOf(result);
+  const start = Math.min(...calls.map(({ startedMs = Number.POSITIVE_INFINITY }) => startedMs));
   return {
-    call_id: call.callId,
+    header: {
+      sample: result.sample,
+      reward: result.error ? null : result.reward,
+      success: result.isSuccess,
+      tag: taskTag(result),
+      advantage,
+      dropped: result.error?.kind ?? null,
+      marks,
+      attempts: result.attempts,
+      wallMs: result.wallMs,
+    },
+    uuid: result.uuid,
+    reason: result.reason,
+    rewardParts: result.parts ?? {},
+    metadata: result.metadata,
+    logMetrics: result.logMetrics,
+    madness: result.madness,
+    failure: result.error,
+    retried: result.retried,
+    unrepeatable: result.unrepeatable,
+    forks: result.forks,
+    calls: calls.map((call) => {
+      const reason = dropped.get(call);
+      const verdict = reason === undefined ? verdicts.get(call) : ({ fate: "dropped", reason } as const);
+      return callToWrite(call, verdict ?? LEFT_OUT, advantage, entropies.get(call) ?? NO_ENTROPIES, start);
+    }),
+  };
+}
+
+function callToWrite(
+  call: CallRecord,
+  verdict: CallVerdict,
+  advantage: number | null,
+  entropies: Float32Array,
+  start: number,
+): CallToWrite {
+  const inLoss = verdict.fate !== "dropped";
+  const since = (at: number | undefined) => (at === undefined ? undefined : Math.round((at - start) * 10) / 10);
+  return {
+    callId: call.callId,
+    choice: call.choice,
     agent: call.agent,
     verdict,
+    finishReason: call.finishReason,
     temperature: call.temperature,
-    version: call.firstVersion,
-    finish_reason: call.finishReason,
-    prompt_ids: [...call.promptIds],
-    sampled_ids: [...call.sampledIds],
-    logprobs: rounded(call.logprobs),
-    entropies: rounded(entropies ?? new Float32Array(0)),
+    firstVersion: call.firstVersion,
+    lastVersion: call.lastVersion,
+    repetition: call.repetition,
+    promptIds: call.promptIds,
+    sampledIds: call.sampledIds,
+    logprobs: call.logprobs,
+    entropies,
+    inLoss,
+    advantage: inLoss ? advantage : null,
     messages: call.messages,
     reply: call.reply,
+    startMs: since(call.startedMs),
+    endMs: since(call.endedMs),
   };
 }
 
@@ -80,9 +154,4 @@ function entropiesByCall(batch: StepBatch, stats: TrainStats | undefined): Map<C
     offset = end;
   }
   return entropies;
-}
-
-/** Five digits are enough to look at. */
-function rounded(values: Float32Array): (number | null)[] {
-  return Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(5)) : null));
 }

@@ -3,7 +3,7 @@ import type { AjetConfig } from "../config/schema.js";
 import { AbortError, NumericError } from "../native/errors.js";
 import type { Trainer } from "../native/trainer.js";
 import type { LossOptions, TrainStats } from "../native/types.js";
-import { JsonlLog } from "../report/jsonl-log.js";
+import type { Outcome } from "../report/loggers/contract.js";
 import type { EpisodeResult } from "../rollout/episode.js";
 import type { TaskOrder } from "../tasks/task-order.js";
 import { writeJsonAtomically } from "./atomic-file.js";
@@ -16,13 +16,14 @@ import {
   evaluationEpisodes,
   evaluationMetrics,
 } from "./evaluation.js";
+import { MetricStreams, outcomeOf } from "./metric-streams.js";
 import type { RunFolder } from "./run-folder.js";
 import type { RunListener } from "./run-listener.js";
 import type { RunState } from "./run-state.js";
 import type { Session } from "./session.js";
 import { addToTotals, type StepOutcome, sharedPrefix, stepMetrics } from "./step-metrics.js";
 import { type Summary, summarise } from "./summary.js";
-import { TokenLog } from "./token-log.js";
+import { openTokenLog, type TokenLog } from "./token-log.js";
 import { buildStepBatch, type StepBatch, stepVerdicts } from "./train-batch.js";
 
 /** What stays the same throughout a run. */
@@ -44,9 +45,8 @@ export interface LoopOptions {
 
 /** Steps of rollout and update with evaluations and checkpoints in between, from the state's step to the last one. */
 export class TrainingLoop {
-  readonly #metrics: JsonlLog;
-  readonly #validation: JsonlLog;
-  readonly #tokens: TokenLog;
+  readonly #metrics: MetricStreams;
+  #tokens: TokenLog | undefined;
   readonly #collapse = new CollapseWatch();
   readonly #started = performance.now();
   readonly #secondsBefore: number;
@@ -59,24 +59,25 @@ export class TrainingLoop {
     private readonly state: RunState,
     private readonly plan: RunPlan,
   ) {
-    this.#metrics = new JsonlLog(options.folder.metricsFile, state.step);
-    // Evaluated before training and killed before the first checkpoint: it is evaluated again.
-    this.#validation = new JsonlLog(options.folder.validationFile, state.before === undefined ? -1 : state.step);
-    this.#tokens = new TokenLog(options.folder.tokensFolder, state.step);
+    this.#metrics = new MetricStreams(options, state, session.server);
     this.#secondsBefore = state.totals.total_seconds;
   }
 
   /** As {@link runTraining} of training-run.ts. */
   async run(): Promise<Summary> {
+    let outcome: Outcome = "finished";
+    const { config, folder } = this.options;
     try {
+      this.#tokens = await openTokenLog(folder.tokensFolder, this.state.step, config, this.session.tokenizer);
       return await this.#runSteps();
     } catch (error) {
+      outcome = outcomeOf(error);
       // The weights are those of the last finished step, whatever was interrupted.
       if (error instanceof AbortError) await this.#save();
       throw error instanceof NumericError ? this.#explain(error) : error;
     } finally {
-      this.#metrics.close();
-      this.#validation.close();
+      this.#tokens?.close();
+      await this.#metrics.close(outcome);
     }
   }
 
@@ -125,8 +126,10 @@ export class TrainingLoop {
     this.state.step = step;
     addToTotals(this.state.totals, outcome);
     const metrics = stepMetrics(outcome);
-    this.#metrics.append(metrics);
-    this.#tokens.write(step, results, batch, stats, verdicts);
+    const measured = performance.now();
+    this.#tokens?.write({ step, results, groups, batch, stats, verdicts });
+    metrics["timing_s/token_log"] = (performance.now() - measured) / 1000;
+    this.#metrics.step(metrics);
     this.options.listener?.onStep?.(metrics, this.plan.totalSteps);
     const warning = this.#collapse.check(step, results, this.options.config.trainer_common.optim.lr);
     if (warning !== undefined) this.options.listener?.onWarning?.(warning);
@@ -178,7 +181,7 @@ export class TrainingLoop {
       maxTokens,
       ...this.#callbacks(),
     });
-    this.#validation.append({ step: this.state.step, ...evaluationMetrics(result) });
+    this.#metrics.evaluation({ step: this.state.step, ...evaluationMetrics(result) });
     this.options.listener?.onEvaluation?.(moment, result);
     return result;
   }

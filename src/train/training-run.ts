@@ -2,6 +2,7 @@ import type { AjetConfig } from "../config/schema.js";
 import type { Trainer } from "../native/trainer.js";
 import { TaskOrder } from "../tasks/task-order.js";
 import { Checkpoints } from "./checkpoints.js";
+import { publishWeights } from "./live-weights.js";
 import { lossOptions, trainerOptions } from "./loss-options.js";
 import type { RunFolder } from "./run-folder.js";
 import type { RunListener } from "./run-listener.js";
@@ -45,12 +46,14 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
     from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);
   options.claimFolder();
   session.publishEpisodeApi(folder.path);
+  using _published = await publishWeights(session, config, folder.path, (note) => listener?.onNote?.(note));
   listener?.onStart?.({
     device: session.model.deviceLine,
     isolation: session.sandbox.description,
     totalSteps,
     firstStep: state.step + 1,
     trainingTasks: tasks.length,
+    metricsUrl: new URL("/metrics", session.server.baseUrl).href,
   });
   const plan = { tasks, order, held, loss, totalSteps };
   return await new TrainingLoop(options, session, trainer, checkpoints, state, plan).run();

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import { ajet, jsonLines, ROOT, readJson, settings, temporaryFolder } from "./ajet.js";
 import { Devtools, generatedLocation } from "./devtools.js";
+import { loggedEpisodes } from "./logged-episodes.js";
 
 const YAML = "tutorial/example_math_agent/math_agent.yaml";
 const WORKFLOW = join(ROOT, "tutorial/example_math_agent/math_agent_oai_sdk.ts");
@@ -75,8 +76,7 @@ describe("ajet --backbone debug", () => {
       // Nothing was trained: there are no metrics and no checkpoints.
       expect(readdirSync(join(folder, name)).sort()).toEqual(["config.yaml", "run.json", "summary.json", "tokens"]);
       expect(readJson(folder, name, "run.json").kind).toBe("debug");
-      const episodes = jsonLines(readFileSync(join(folder, name, "tokens/step_1.jsonl"), "utf8"));
-      expect(episodes).toHaveLength(6);
+      expect(await loggedEpisodes(join(folder, name))).toHaveLength(6);
     }
   });
 

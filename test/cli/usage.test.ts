@@ -90,9 +90,10 @@ data: {max_response_length: 15000}
     );
     const tiny = tinyRun(folder, "seed", { "trainer_common.total_training_steps": 1, "rollout.num_repeat": 2 });
     const own = tiny.filter((value, i) => !`${value}${tiny[i + 1]}`.includes("jsonl_dataset_file"));
-    const { code, stderr } = await ajet(["--conf", yaml, "--backbone", "verl", "--with-logview", ...own]);
+    const { code, stdout, stderr } = await ajet(["--conf", yaml, "--backbone", "verl", "--with-logview", ...own]);
     expect(stderr).toContain("--backbone verl runs the native backbone");
-    expect(stderr).toContain("--with-logview has no effect yet");
+    expect(stdout).toMatch(/^pages http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]+#\/curves\?runs=seed$/m);
+    expect(stdout).toContain(join(folder, "seed/report.html"));
     expect(stderr).toContain("`rollout.n_vllm_engine` has no effect here");
     expect(stderr).toContain("`data.max_response_length` has no effect here");
     expect(code).toBe(0);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
+import { loggerNames } from "../../src/config/loggers.js";
 import { ConfigError } from "../../src/native/errors.js";
 
 let folder: string;
@@ -81,8 +82,13 @@ model:
     ["trainer_common.algorithm.preset=ppo", 'received "ppo"'],
     ["model.device=tpu", 'received "tpu"'],
     ["model..path=x", "Expected keys between the dots"],
-    ["trainer_common.logger=swanlab", "`trainer_common.logger`: Expected console or jsonl"],
-    ["trainer_common.logger=[console,wandb]", "`trainer_common.logger`: Expected console or jsonl"],
+    ["trainer_common.logger=clearml", "`trainer_common.logger`: Expected console, jsonl, tensorboard, swanlab, wandb"],
+    ["trainer_common.logger=[console,vemlp_wandb]", "`trainer_common.logger`: Expected console, jsonl, tensorboard"],
+    ["trainer_common.logger_options.wandb.mode=cloud", '"cloud"'],
+    [
+      "trainer_common.logger_options.mlflow.tracking_uri=./mlruns",
+      "Expected a URL that starts with http:// or https://",
+    ],
     ["trainer_common.algorithm.adv_estimator=gae", 'received "gae"'],
     ["rollout.top_p=0.9", "received 0.9"],
     ["experiment_name=a/b", "Expected a name without slashes"],
@@ -96,6 +102,23 @@ model:
     ["data.train_batch_size=[1", "Expected a YAML value for --set data.train_batch_size"],
   ])("refuses --set %s", (override, part) => {
     expect(messageOf(MINIMAL, [override])).toContain(part);
+  });
+
+  it.each([
+    ["swanlab", ["console", "swanlab"]],
+    ["console", ["console"]],
+    ["jsonl", ["jsonl"]],
+    ["[tensorboard,wandb,tensorboard]", ["tensorboard", "wandb"]],
+  ])("makes of the logger %s the loggers %j", (given, names) => {
+    expect(loggerNames(load(MINIMAL, [`trainer_common.logger=${given}`]).config)).toEqual(names);
+  });
+
+  it("says that settings of a logger that is not chosen have no effect", () => {
+    const override = "trainer_common.logger_options.wandb.mode=offline";
+    expect(load(MINIMAL, [override]).notes).toEqual([
+      expect.stringContaining("`trainer_common.logger` does not name wandb"),
+    ]);
+    expect(load(MINIMAL, [override, "trainer_common.logger=wandb"]).notes).toEqual([]);
   });
 
   it("leaves what user code gets as it is", () => {

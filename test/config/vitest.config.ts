@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -8,6 +9,7 @@ export default defineConfig({
     testTimeout: 240_000,
     hookTimeout: 240_000,
     pool: "forks",
-    maxWorkers: 2,
+    // Of the tests' time a third is spent waiting, for time limits and for processes to start.
+    maxWorkers: Math.min(6, Math.ceil(1.5 * availableParallelism())),
   },
 });

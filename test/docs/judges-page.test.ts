@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { dump, load } from "js-yaml";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ajetSchema } from "../../src/config/schema.js";
-import { ajet, jsonLines, ROOT, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { ajet, ROOT, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { loggedEpisodes } from "../cli/logged-episodes.js";
 import { gradeByRule, LocalEndpoint } from "../judges/llm/local-endpoint.js";
 
 const PAGE = readFileSync(join(ROOT, "docs/judges.md"), "utf8");
@@ -57,8 +58,8 @@ async function train(name: string, taskJudge: Record<string, unknown>): Promise<
   const { code, stderr } = await ajet(["train", file, ...short], { cwd: project, env });
   expect(stderr).not.toMatch(/error|failed episodes/);
   expect(code).toBe(0);
-  const episodes = jsonLines(readFileSync(join(project, "runs", name, "tokens/step_1.jsonl"), "utf8"));
-  expect(episodes.map(({ dropped }) => dropped)).toEqual(episodes.map(() => undefined));
+  const episodes = await loggedEpisodes(join(project, "runs", name));
+  expect(episodes.map(({ dropped }) => dropped)).toEqual(episodes.map(() => null));
   return episodes;
 }
 
@@ -127,8 +128,8 @@ describe("the examples of docs/judges.md", () => {
 
   it("own-group-judge.ts", async () => {
     const episodes = await train("own-group", { judge_protocol: "own-group-judge.ts->FewestCalls" });
-    for (const { task_id, reward, success, calls } of episodes) {
-      const group = episodes.filter((other) => other.task_id === task_id);
+    for (const { taskId, reward, success, calls } of episodes) {
+      const group = episodes.filter((other) => other.taskId === taskId);
       const most = Math.max(...group.map((other) => other.calls.length));
       expect(reward).toBeCloseTo(success ? 1 + (most - calls.length) / most / 2 : 0, 9);
     }

@@ -25,6 +25,7 @@ try {
     for (const name of [
       "dist/cli/main.js",
       "dist/index.d.ts",
+      "dist/web/app.js",
       "CMakeLists.txt",
       "models/ajet-tiny/model.safetensors",
     ]) {

@@ -2,7 +2,7 @@ import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createModel, type Model } from "../../src/native/model.js";
+import type { Model } from "../../src/native/model.js";
 import { orderCalls } from "../../src/rollout/call-order.js";
 import type { CallRecord } from "../../src/rollout/call-record.js";
 import { EpisodeTuner } from "../../src/rollout/episode-tuner.js";
@@ -10,6 +10,7 @@ import type { RunningServer } from "../../src/serve/contract.js";
 import { startServer } from "../../src/serve/server.js";
 import { textEngine } from "../../src/serve/text-engine.js";
 import { chatTemplate, sessionOptions, tokenizer } from "../serve/harness.js";
+import { randomModel } from "../serve/random-model.js";
 
 const QUESTION = { model: "any", messages: [{ role: "user" as const, content: "Heads or tails?" }], max_tokens: 12 };
 
@@ -18,19 +19,7 @@ let server: RunningServer;
 let proxy: SwappingProxy;
 
 beforeAll(async () => {
-  const config = {
-    model_type: "qwen3" as const,
-    vocab_size: 448,
-    hidden_size: 32,
-    intermediate_size: 64,
-    num_hidden_layers: 2,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-    head_dim: 16,
-    max_position_embeddings: 1024,
-    tie_word_embeddings: true,
-  };
-  model = await createModel(config, 7n, { threads: 2 });
+  model = await randomModel(7n);
   const engine = await model.createEngine({ maxSequences: 16, kvBytes: 32 << 20 });
   server = await startServer({ engine: textEngine(engine), tokenizer, chatTemplate, modelName: "random" });
   proxy = await SwappingProxy.start(server.port);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { createModel, type Model } from "../../src/native/model.js";
+import type { Model } from "../../src/native/model.js";
 import { CallAudit, describeFailures, selectCalls, verdictsOf } from "../../src/rollout/audit.js";
 import type { EpisodeRequest, EpisodeResult } from "../../src/rollout/episode.js";
 import {
@@ -15,6 +15,7 @@ import type { RunningServer } from "../../src/serve/contract.js";
 import { startServer } from "../../src/serve/server.js";
 import { textEngine } from "../../src/serve/text-engine.js";
 import { chatTemplate, tokenizer } from "../serve/harness.js";
+import { randomModel } from "../serve/random-model.js";
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
@@ -32,19 +33,7 @@ let shared: WorkerPool;
 let recorded = 0;
 
 beforeAll(async () => {
-  const config = {
-    model_type: "qwen3" as const,
-    vocab_size: 448,
-    hidden_size: 32,
-    intermediate_size: 64,
-    num_hidden_layers: 2,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-    head_dim: 16,
-    max_position_embeddings: 1024,
-    tie_word_embeddings: true,
-  };
-  model = await createModel(config, 7n, { threads: 2 });
+  model = await randomModel(7n);
   const engine = await model.createEngine({ maxSequences: 16, kvBytes: 32 << 20 });
   const real = await startServer({ engine: textEngine(engine), tokenizer, chatTemplate, modelName: "random" });
   server = {

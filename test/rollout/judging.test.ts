@@ -51,7 +51,9 @@ function request(metadata: Record<string, unknown>, sample = 0, mainQuery = "How
 }
 
 function run(executor: EpisodeExecutor, requests: EpisodeRequest[], callbacks: RolloutCallbacks = {}) {
-  const limits = { maxParallel: 8, timeoutMs: 60_000, judgeTimeoutMs: 5000, maxAttempts: 3 };
+  // Only what hangs is waited for; the others take milliseconds.
+  const hangs = requests.some(({ task }) => /hangs/.test(String(task.metadata["behaviour"])));
+  const limits = { maxParallel: 8, timeoutMs: 60_000, judgeTimeoutMs: hangs ? 2000 : 10_000, maxAttempts: 3 };
   const runner = new EpisodeRunner({ server: harness.server, executor, runSeed: 1, ...limits });
   return runner.run(requests, { mode: "train", step: 1, temperature: 1, maxTokens: 64 }, callbacks);
 }
@@ -85,7 +87,9 @@ describe.each(["workers", "this thread"])("a judge on %s", (where) => {
     ["text", /but received {"reward":"1","isSuccess":true}$/],
     ["undefined", /but received undefined$/],
     ["throws", /^The judge threw TypeError: no opinion$/],
-    ["hangs", /^The judge ran longer than 5 s/],
+    ["bad parts", /^Expected a finite number for `parts\.form` from the judge but received NaN$/],
+    ["no parts", /^Expected an object of numbers for `parts` from the judge but received 7$/],
+    ["hangs", /^The judge ran longer than 2 s/],
     ["hangs but listens", /^The judge/],
     ...(where === "workers"
       ? ([
@@ -145,7 +149,9 @@ describe("penalties", () => {
     const [result] = await run(pool, [request({ answer: "51" }, 0, query)]);
     harness.engine.script = SCRIPT;
     await pool.dispose();
-    expect(result).toMatchObject({ reason, reward: (reason.includes("right") ? 1 : 0) - 0.25 });
+    const answer = reason.includes("right") ? 1 : 0;
+    const parts = { answer, [key.replace("_penalty", "")]: -0.25 };
+    expect(result).toMatchObject({ reason, reward: answer - 0.25, parts });
     expect(result?.isSuccess).toBe(reason.includes("right"));
   });
 });
@@ -197,7 +203,7 @@ describe("a judge of groups", () => {
     ["short", /^Expected 4 judgements from the judge but received 1$/],
     ["NaN", /received NaN$/],
     ["throws", /^The judge threw TypeError: no opinion$/],
-    ["hangs", /^The judge ran longer than 5 s/],
+    ["hangs", /^The judge ran longer than 2 s/],
     ["loops", /^While it was judged: It did not give its thread back|^The judge ran longer/],
   ])("that fails (%s) costs its group alone, which is not run again", async (behaviour, message) => {
     const before = harness.engine.calls.length;

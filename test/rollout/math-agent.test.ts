@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createModel, type Model } from "../../src/native/model.js";
+import type { Model } from "../../src/native/model.js";
 import type { TrainCall } from "../../src/native/types.js";
 import { selectCalls } from "../../src/rollout/audit.js";
 import { EpisodeRunner } from "../../src/rollout/episode-runner.js";
@@ -12,6 +12,7 @@ import { createPythonSandbox, type PythonSandbox } from "../../src/tools/python-
 import { formatToolResult, runToolCall, SYSTEM_PROMPT, TOOLS } from "../../tutorial/example_math_agent/python-tool.js";
 import { chatTemplate, tokenizer, toolCall } from "../serve/harness.js";
 import { learn, lesson } from "../serve/lessons.js";
+import { randomModel } from "../serve/random-model.js";
 
 const QUESTION = "How much is 17 * 3?";
 const CALL = toolCall("execute_python_code", '{"code": "print(17 * 3)"}');
@@ -30,19 +31,7 @@ describe("the math agent", () => {
 
   // A tiny model that has learnt one episode by heart, so that the whole loop runs: it calls the tool, reads, answers.
   beforeAll(async () => {
-    const config = {
-      model_type: "qwen3" as const,
-      vocab_size: 448,
-      hidden_size: 64,
-      intermediate_size: 128,
-      num_hidden_layers: 2,
-      num_attention_heads: 4,
-      num_key_value_heads: 2,
-      head_dim: 16,
-      max_position_embeddings: 1024,
-      tie_word_embeddings: true,
-    };
-    model = await createModel(config, 1n, { threads: 2 });
+    model = await randomModel(1n);
     await learn(model, [
       mathLesson(0, [], CALL),
       mathLesson(1, [calling(), { role: "tool", content: formatToolResult(RESULT) }], "It is \\boxed{51}."),

@@ -2,7 +2,7 @@ import type OpenAI from "openai";
 import OpenAIClient from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/native/engine.js";
-import { createModel, type Model } from "../../src/native/model.js";
+import type { Model } from "../../src/native/model.js";
 import type { Trainer } from "../../src/native/trainer.js";
 import type { TrainCall } from "../../src/native/types.js";
 import type { CallRecord } from "../../src/rollout/call-record.js";
@@ -10,23 +10,11 @@ import type { OpenSession, RunningServer, ServeSession } from "../../src/serve/c
 import { startServer } from "../../src/serve/server.js";
 import { textEngine } from "../../src/serve/text-engine.js";
 import { chatTemplate, saying, sessionOptions, TOOLS, tokenizer, toolCall, until } from "./harness.js";
+import { randomModel } from "./random-model.js";
 
 const QUESTION = [{ role: "user" as const, content: "How many?" }];
 const CALL = toolCall("execute_python", '{"n": 1.0,  "code": "print(24)"}');
 const ANSWER = "The answer is 24.";
-
-const SHAPE = {
-  model_type: "qwen3" as const,
-  vocab_size: 448,
-  hidden_size: 64,
-  intermediate_size: 128,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  head_dim: 16,
-  max_position_embeddings: 1024,
-  tie_word_embeddings: true,
-};
 
 let model: Model;
 let engine: Engine;
@@ -36,7 +24,7 @@ const records: CallRecord[] = [];
 
 // A model of 0.1 million parameters that has learnt one conversation by heart: real sampling with a foreseeable result.
 beforeAll(async () => {
-  model = await createModel(SHAPE, 1n, { threads: 2 });
+  model = await randomModel(1n);
   trainer = await model.createTrainer({ learningRate: 5e-3, weightDecay: 0 });
   const calls = [lesson(QUESTION, CALL), lesson([...QUESTION, ...called(), { role: "tool", content: "24" }], ANSWER)];
   const ones = Float64Array.of(1, 1);
@@ -231,7 +219,7 @@ describe("the engine behind the server", () => {
 
   it("is told when a client leaves", async () => {
     // Untaught, so that choices are long: nothing makes the end of a turn likely.
-    await using slow = await createModel({ ...SHAPE, num_hidden_layers: 12 }, 2n, { threads: 1 });
+    await using slow = await randomModel(2n, { num_hidden_layers: 12 }, 1);
     const slowEngine = await slow.createEngine({ maxSequences: 4, kvBytes: 64 << 20 });
     const other = await startServer({ engine: textEngine(slowEngine), tokenizer, chatTemplate, modelName: "slow" });
     const left: CallRecord[] = [];
@@ -259,8 +247,8 @@ describe("the engine behind the server", () => {
 
   it("ends each choice at its own stop text, while the others go on", async () => {
     // Untaught, so that choices are long; large enough that a step takes longer than to tell of it.
-    const shape = { ...SHAPE, hidden_size: 256, intermediate_size: 512, num_hidden_layers: 6 };
-    await using untaught = await createModel(shape, 2n, { threads: 1 });
+    const shape = { hidden_size: 256, intermediate_size: 512, num_hidden_layers: 6 };
+    await using untaught = await randomModel(2n, shape, 1);
     const own = await untaught.createEngine({ maxSequences: 16, kvBytes: 64 << 20 });
     const other = await startServer({ engine: textEngine(own), tokenizer, chatTemplate, modelName: "untaught" });
     const calls: CallRecord[] = [];

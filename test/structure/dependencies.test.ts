@@ -21,7 +21,22 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   rollout: ["agentscope", "serve", "text", "native", "env", "agent", "tools", "judges", "tasks"],
   report: ["native"],
   train: ["rollout", "serve", "text", "native", "env", "agent", "tools", "judges", "tasks", "config", "report"],
-  cli: ["train", "rollout", "serve", "text", "native", "env", "agent", "tools", "judges", "tasks", "config", "report"],
+  logview: ["train", "report", "config", "native"],
+  cli: [
+    "logview",
+    "train",
+    "rollout",
+    "serve",
+    "text",
+    "native",
+    "env",
+    "agent",
+    "tools",
+    "judges",
+    "tasks",
+    "config",
+    "report",
+  ],
 };
 
 /** Which modules of native/ a module may include from, beside itself. */

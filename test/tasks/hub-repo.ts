@@ -10,6 +10,20 @@ import { HubServer, type RepoFile } from "./hub-server.js";
 /** The repository that `fixtures/make_gsm8k_parquet.py` made. */
 export const GSM8K = fileURLToPath(new URL("./fixtures/gsm8k", import.meta.url));
 
+const PROBLEMS = fileURLToPath(new URL("../../tutorial/example_math_agent/data/", import.meta.url));
+
+/** The rows of that repository, from the files that it was made of. */
+export function standInRows(split: "train" | "test"): { question: string; answer: string }[] {
+  const [name, count] = split === "train" ? ["train", 30] : ["heldout", 10];
+  const lines = readFileSync(join(PROBLEMS, `${name}.jsonl`), "utf8")
+    .split("\n")
+    .slice(0, Number(count));
+  return lines.map((line) => {
+    const { question, answer } = JSON.parse(line) as { question: string; answer: string };
+    return { question, answer };
+  });
+}
+
 /** Tests do not wait long. */
 export const HASTY: Patience = { attempts: 2, pauseMs: 5, idleMs: 300 };
 

@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ajet, checkpointDigest, jsonLines, MODEL, readJson, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { loggedEpisodes } from "../cli/logged-episodes.js";
 
 const folder = temporaryFolder();
 
@@ -60,10 +61,10 @@ describe("a workflow that misbehaves in some episodes", () => {
     expect(timeout + stalled).toBe(2);
     expect(summary.episodes_unrepeatable).toBeGreaterThanOrEqual(2);
 
-    const episodes = jsonLines(readFileSync(join(folder, "misbehaving/tokens/step_1.jsonl"), "utf8"));
+    const episodes = await loggedEpisodes(join(folder, "misbehaving"));
     const calls = episodes.flatMap((episode) => episode.calls);
     expect(calls).toHaveLength(summary.calls_trained + summary.calls_merged + summary.calls_dropped);
-    expect(episodes[1]).toMatchObject({ reward: null, dropped: { kind: "workflow" } });
+    expect(episodes[1]).toMatchObject({ reward: null, dropped: "workflow", failure: { kind: "workflow" } });
     expect(episodes[1].calls[0].verdict).toEqual({ fate: "dropped", reason: "episode_failed" });
 
     expect(stderr).toContain("failed episodes, by cause");

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ajet, jsonLines, readJson, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { ajet, readJson, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { loggedEpisodes } from "../cli/logged-episodes.js";
 import { gradeByRule, LocalEndpoint } from "../judges/llm/local-endpoint.js";
 
 const folder = temporaryFolder();
@@ -51,14 +52,14 @@ describe("a judge that asks an LLM", () => {
     expect(code).toBe(0);
     expect(endpoint.mostRunning).toBe(3);
     expect(endpoint.requests.every(({ headers }) => headers.authorization === "Bearer secret")).toBe(true);
-    const episodes = jsonLines(readFileSync(join(folder, "asking/tokens/step_1.jsonl"), "utf8"));
+    const episodes = await loggedEpisodes(join(folder, "asking"));
     const rewards = new Set(episodes.map(({ reward }) => reward));
     expect([...rewards].every((reward) => [-0.25, 0, 0.75, 1].includes(reward))).toBe(true);
     expect(episodes.some(({ reason }) => /^the LLM says/.test(reason))).toBe(true);
     const before = endpoint.requests.length;
     expect((await ajet(["train", ...tinyRun(folder, "again", settings)], { env })).code).toBe(0);
     expect(endpoint.requests.length).toBe(before);
-    const again = jsonLines(readFileSync(join(folder, "again/tokens/step_1.jsonl"), "utf8"));
+    const again = await loggedEpisodes(join(folder, "again"));
     expect(again).toEqual(episodes);
   });
 });
@@ -70,12 +71,10 @@ describe("a judge that ranks groups", () => {
     const { code, stderr } = await ajet(["train", ...tinyRun(folder, "ranking", settings)], { env });
     expect(stderr).not.toContain("error");
     expect(code).toBe(0);
-    const episodes = jsonLines(readFileSync(join(folder, "ranking/tokens/step_1.jsonl"), "utf8"));
+    const episodes = (await loggedEpisodes(join(folder, "ranking"))).filter(({ step }) => step === 1);
     const groups = Map.groupBy
-      ? [...Map.groupBy(episodes, ({ task_id }) => task_id).values()]
-      : [...new Set(episodes.map(({ task_id }) => task_id))].map((id) =>
-          episodes.filter(({ task_id }) => task_id === id),
-        );
+      ? [...Map.groupBy(episodes, ({ taskId }) => taskId).values()]
+      : [...new Set(episodes.map(({ taskId }) => taskId))].map((id) => episodes.filter(({ taskId }) => taskId === id));
     expect(groups).toHaveLength(4);
     for (const group of groups) {
       const sum = (key: string) => group.reduce((total, episode) => total + episode[key], 0);

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ajet, jsonLines, readJson, runDigest, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { loggedEpisodes } from "../cli/logged-episodes.js";
 
 const folder = temporaryFolder();
 const STEPS = 2;
@@ -12,7 +13,7 @@ async function train(name: string, values: Record<string, unknown>) {
   expect(stderr).not.toContain("error");
   expect(code).toBe(0);
   const read = (file: string) => jsonLines(readFileSync(join(folder, name, file), "utf8"));
-  const episodes = readdirSync(join(folder, name, "tokens")).flatMap((file) => read(`tokens/${file}`));
+  const episodes = await loggedEpisodes(join(folder, name));
   return { episodes, metrics: read("metrics.jsonl"), summary: readJson(folder, name, "summary.json") };
 }
 
@@ -26,9 +27,9 @@ describe("compute_madness_checklist", () => {
     expect(mad.length).toBeGreaterThan(0);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with them
     const isMad = (call: { reply: object }) => /[^\x00-\x7f]/.test(JSON.stringify(call.reply));
-    for (const { reward, success, task_tag, calls, attempts } of mad) {
-      expect({ reward, success, task_tag, attempts }).toEqual({
-        ...{ reward: -0.5, success: false, task_tag: "failure", attempts: 1 },
+    for (const { reward, success, tag, calls, attempts } of mad) {
+      expect({ reward, success, tag, attempts }).toEqual({
+        ...{ reward: -0.5, success: false, tag: "failure", attempts: 1 },
       });
       expect(calls.map(isMad)).toEqual(calls.map((_: unknown, i: number) => i === calls.length - 1));
     }

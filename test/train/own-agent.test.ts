@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ajet, jsonLines, readJson, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { loggedEpisodes } from "../cli/logged-episodes.js";
 
 const folder = temporaryFolder();
 const file = join(folder, "agent.ts");
@@ -44,30 +45,30 @@ beforeAll(() => writeFileSync(file, AGENT));
 describe("an agent of one's own", () => {
   const run = join(folder, "own");
   let stderr: string;
+  let episodes: Awaited<ReturnType<typeof loggedEpisodes>>;
 
   beforeAll(async () => {
     const finished = await ajet(["train", ...tinyRun(folder, "own", SETTINGS)]);
     stderr = finished.stderr;
     expect(stderr).not.toContain("error");
     expect(finished.code).toBe(0);
+    episodes = (await loggedEpisodes(run)).filter(({ step }) => step === 1);
   });
 
-  const episodes = () => jsonLines(readFileSync(join(run, "tokens/step_1.jsonl"), "utf8"));
-
   it("finds its settings as this.args, and so does its judge", () => {
-    for (const { sample, reward, calls } of episodes()) {
+    for (const { sample, reward, calls } of episodes) {
       expect(reward).toBe(sample * 10);
-      expect(calls[0].sampled_ids.length).toBeLessThanOrEqual(5);
+      expect(calls[0].sampledIds.length).toBeLessThanOrEqual(5);
     }
     expect(readJson(run, "summary.json").episodes_dropped).toBe(0);
   });
 
   it("is told which message it wrote back changed, and where that happened", () => {
-    const fork = { message: 1, field: "content" };
-    expect(episodes().map(({ sample, forks }) => [sample, forks])).toEqual(
-      episodes().map(({ sample }) => [sample, [1, 3].includes(sample) ? [fork] : []]),
+    const fork = { messageIndex: 1, field: "content" };
+    expect(episodes.map(({ sample, forks }) => [sample, forks])).toEqual(
+      episodes.map(({ sample }) => [sample, [1, 3].includes(sample) ? [fork] : []]),
     );
-    const expected = episodes().filter(({ sample }) => [1, 3].includes(sample)).length;
+    const expected = episodes.filter(({ sample }) => [1, 3].includes(sample)).length;
     expect(expected).toBeGreaterThan(1);
     expect(readJson(run, "summary.json").prompt_forks).toBe(expected);
     const [metrics] = jsonLines(readFileSync(join(run, "metrics.jsonl"), "utf8"));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { ajet, type Finished, jsonLines, readJson, temporaryFolder, tinyRun } from "../cli/ajet.js";
+import { loggedEpisodes } from "../cli/logged-episodes.js";
 
 const folder = temporaryFolder();
 const run = join(folder, "whole");
@@ -24,11 +25,6 @@ beforeAll(async () => {
   expect(finished.stderr).not.toContain("error");
   expect(finished.code).toBe(0);
 });
-
-function tokenLog() {
-  const files = readdirSync(join(run, "tokens"));
-  return files.flatMap((file) => jsonLines(readFileSync(join(run, "tokens", file), "utf8")));
-}
 
 describe("a training run", () => {
   it("prints JSON lines on stdout and nothing else", () => {
@@ -95,9 +91,9 @@ describe("a training run", () => {
     expect(summary.wall_seconds).toBeCloseTo(total("timing_s/step"), 6);
   });
 
-  it("logs every captured call with what became of it", () => {
+  it("logs every captured call with what became of it", async () => {
     const summary = readJson(run, "summary.json");
-    const episodes = tokenLog();
+    const episodes = await loggedEpisodes(run);
     expect(episodes).toHaveLength(summary.episodes);
     const calls = episodes.flatMap((episode) => episode.calls);
     const count = (fate: string) => calls.filter((call) => call.verdict.fate === fate).length;
@@ -108,10 +104,10 @@ describe("a training run", () => {
     ]);
     expect(calls).toHaveLength(summary.calls_trained + summary.calls_merged + summary.calls_dropped);
     for (const call of calls) {
-      expect(call.logprobs).toHaveLength(call.sampled_ids.length);
+      expect(call.logprobs).toHaveLength(call.sampledIds.length);
       expect(call.verdict.fate === "dropped").toBe(call.verdict.reason !== undefined);
     }
-    expect(calls.reduce((sum, call) => sum + call.sampled_ids.length, 0)).toBe(summary.tokens_generated);
+    expect(calls.reduce((sum, call) => sum + call.sampledIds.length, 0)).toBe(summary.tokens_generated);
   });
 
   it("keeps the newest checkpoint and the best one, below checkpoint_base_dir and the project's name", () => {

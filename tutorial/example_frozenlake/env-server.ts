@@ -34,6 +34,8 @@ export class FrozenLakeServer {
 
   private constructor() {
     this.#server = createServer((request, response) => void this.#serve(request, response));
+    // A connection that is closed while a step is on its way loses the step: clients close theirs first.
+    this.#server.keepAliveTimeout = 0;
     this.#sweep = setInterval(() => this.#releaseIdle(), IDLE_MS / 12).unref();
   }
 

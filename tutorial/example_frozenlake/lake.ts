@@ -23,6 +23,11 @@ export class Lake {
     return this.rows.length;
   }
 
+  /** All cells in one text: equal for equal lakes. */
+  get layout(): string {
+    return this.rows.join("");
+  }
+
   /** What lies in a direction; the shore stops every step. */
   beside(from: Position, direction: Direction): { to: Position; cell: Cell | "shore" } {
     const { row, column } = MOVES[direction];

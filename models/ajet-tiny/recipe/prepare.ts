@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { Template } from "@huggingface/jinja";
 import { generateWordProblems } from "../../../src/tasks/word-problems/generate.js";
 import { trainBytePairs } from "./byte-pair-encoding.js";
+import { modelConfig } from "./model-config.js";
 import { SPECIAL_TOKENS, TAG_TOKENS, writeTokenizer } from "./tokenizer-files.js";
 import { type Trace, traceOf } from "./traces.js";
 
@@ -17,26 +18,7 @@ const VOCABULARY = 1536;
 /** Texts that the byte pairs are learned from: enough for every word of the templates. */
 const TOKENIZER_TEXTS = 8000;
 
-const CONFIG = {
-  architectures: ["Qwen3ForCausalLM"],
-  attention_bias: false,
-  head_dim: 32,
-  hidden_act: "silu",
-  hidden_size: 192,
-  initializer_range: 0.02,
-  intermediate_size: 512,
-  max_position_embeddings: 2048,
-  model_type: "qwen3",
-  num_attention_heads: 6,
-  num_hidden_layers: 4,
-  num_key_value_heads: 2,
-  rms_norm_eps: 1e-6,
-  rope_theta: 10000,
-  tie_word_embeddings: true,
-  torch_dtype: "float32",
-  use_sliding_window: false,
-  vocab_size: VOCABULARY,
-};
+const SIZES = { vocabulary: VOCABULARY, layers: 4, hidden: 192, intermediate: 512, heads: 6, kvHeads: 2 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -52,7 +34,7 @@ const chat = new Template(template);
 const texts = traces.slice(0, TOKENIZER_TEXTS).map((trace) => renderWithoutTokens(chat, trace));
 writeTokenizer(out, trainBytePairs(texts, VOCABULARY - SPECIAL_TOKENS.length - TAG_TOKENS.length));
 copyFileSync(join(ROOT, "models/ajet-tiny/chat_template.jinja"), join(out, "chat_template.jinja"));
-writeFileSync(join(out, "config.json"), `${JSON.stringify(CONFIG, null, 1)}\n`);
+writeFileSync(join(out, "config.json"), `${JSON.stringify(modelConfig(SIZES), null, 1)}\n`);
 const lines = createWriteStream(join(out, "traces.jsonl"));
 for (const trace of traces) lines.write(`${JSON.stringify(trace)}\n`);
 lines.end();

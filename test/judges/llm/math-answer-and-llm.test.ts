@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { JudgeLlm } from "../../../src/agent/judge.js";
 import { MathAnswerAndLlmAsJudge, questionOf, verdictOf } from "../../../src/judges/llm/math-answer-and-llm.js";
 import { RunLlm } from "../../../src/judges/llm/run-llm.js";
-import { createModel, loadModel, type Model } from "../../../src/native/model.js";
+import { loadModel, type Model } from "../../../src/native/model.js";
 import type { TrainCall } from "../../../src/native/types.js";
 import type { RunningServer } from "../../../src/serve/contract.js";
 import { startServer } from "../../../src/serve/server.js";
@@ -12,21 +12,11 @@ import { loadTextModel } from "../../../src/serve/text-model.js";
 import { MODEL } from "../../cli/ajet.js";
 import { chatTemplate, sessionOptions, tokenizer } from "../../serve/harness.js";
 import { learn, lesson } from "../../serve/lessons.js";
+import { randomModel } from "../../serve/random-model.js";
 import { contextWith, judgeContract, workflowTaskWith } from "../contract.js";
-import { gradeByRule, LocalEndpoint } from "./local-endpoint.js";
+import { startGrader } from "./grader.js";
 
-let endpoint: LocalEndpoint;
-let llm: RunLlm;
-beforeAll(async () => {
-  endpoint = await LocalEndpoint.start(gradeByRule);
-  llm = new RunLlm(endpoint.settings());
-});
-afterAll(async () => {
-  llm.close();
-  await endpoint.stop();
-});
-
-const config = { task_judge: { alien_llm_model: "judge", alien_llm_api_key_env: null } };
+const { endpoint, llm, config } = await startGrader();
 const make = (args: Record<string, unknown> = {}) => Object.assign(new MathAnswerAndLlmAsJudge(config), { args });
 const task = { answer: "It is that.\n#### 18" };
 const judged = (answer: string, asked: JudgeLlm = llm, args = {}) =>
@@ -108,18 +98,7 @@ describe("asked through ajet's own server", () => {
 
   // A tiny model that knows two verdicts by heart: a grader that really decodes.
   beforeAll(async () => {
-    const shape = {
-      ...{
-        model_type: "qwen3" as const,
-        vocab_size: 448,
-        hidden_size: 64,
-        intermediate_size: 128,
-        num_hidden_layers: 2,
-      },
-      ...{ num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16, max_position_embeddings: 2048 },
-      tie_word_embeddings: true,
-    };
-    model = await createModel(shape, 1n, { threads: 2 });
+    model = await randomModel(1n, { max_position_embeddings: 2048 });
     await learn(model, [graded(0, "eighteen", "<Correct>"), graded(1, "nineteen", "<NotCorrect>")]);
     const engine = await model.createEngine({ maxSequences: 4, kvBytes: 64 << 20 });
     server = await startServer({ engine: textEngine(engine), tokenizer, chatTemplate, modelName: "grader" });

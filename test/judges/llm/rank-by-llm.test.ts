@@ -1,23 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { JudgedEpisode, Judgement } from "../../../src/agent/judge.js";
 import { RankByLlmAsJudge } from "../../../src/judges/llm/rank-by-llm.js";
 import { parseRanking } from "../../../src/judges/llm/ranking.js";
-import { RunLlm } from "../../../src/judges/llm/run-llm.js";
 import { contextWith, judgeContract, workflowTaskWith } from "../contract.js";
-import { gradeByRule, LocalEndpoint } from "./local-endpoint.js";
+import { startGrader } from "./grader.js";
 
-let endpoint: LocalEndpoint;
-let llm: RunLlm;
-beforeAll(async () => {
-  endpoint = await LocalEndpoint.start(gradeByRule);
-  llm = new RunLlm(endpoint.settings());
-});
-afterAll(async () => {
-  llm.close();
-  await endpoint.stop();
-});
-
-const config = { task_judge: { alien_llm_model: "judge", alien_llm_api_key_env: null } };
+const { endpoint, llm, config } = await startGrader();
 
 judgeContract(
   {

@@ -48,6 +48,8 @@ const JUDGEMENTS: Record<string, (context: Context) => unknown> = {
   Infinity: () => ({ reward: Number.POSITIVE_INFINITY, isSuccess: true }),
   text: () => ({ reward: "1", isSuccess: true }),
   undefined: () => undefined,
+  "bad parts": () => ({ reward: 1, parts: { answer: 1, form: Number.NaN } }),
+  "no parts": () => ({ reward: 1, parts: 7 }),
   throws: () => {
     throw new TypeError("no opinion");
   },

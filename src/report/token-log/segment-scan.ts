@@ -1,0 +1,90 @@
+import type { FileHandle } from "node:fs/promises";
+import {
+  decodeFrame,
+  decodeTrailer,
+  FILE_HEADER_BYTES,
+  FRAME_HEADER_BYTES,
+  FrameType,
+  readFrameHeader,
+  STEP_TRAILER_BYTES,
+  type StepTrailer,
+} from "./frames.js";
+import { RecordParts } from "./record.js";
+import { checkIndex, type IndexColumns } from "./step-index.js";
+
+/** A step as it stands in a segment. */
+export interface FoundStep {
+  start: number;
+  bytes: number;
+  checksum: number;
+  index: IndexColumns;
+}
+
+/** Reads `length` bytes at `offset`; fewer where the file ends. */
+export async function readBytes(file: FileHandle, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes.subarray(0, done);
+}
+
+/** The trailer that ends at `end`, if one does. */
+export async function trailerBefore(file: FileHandle, end: number): Promise<StepTrailer | undefined> {
+  if (end < FILE_HEADER_BYTES + STEP_TRAILER_BYTES) return undefined;
+  const trailer = decodeTrailer(await readBytes(file, end - STEP_TRAILER_BYTES, STEP_TRAILER_BYTES));
+  return trailer && trailer.stepBytes <= end - FILE_HEADER_BYTES ? trailer : undefined;
+}
+
+/** Enough for the index and the trailer of most steps. */
+const TAIL_BYTES = 16 * 2 ** 10;
+
+/** The step that ends at `end`, found from its trailer; undefined where it is damaged or not whole. */
+export async function stepBefore(file: FileHandle, end: number): Promise<FoundStep | undefined> {
+  const tailStart = Math.max(end - TAIL_BYTES, 0);
+  const tail = await readBytes(file, tailStart, end - tailStart);
+  const trailer = decodeTrailer(tail.subarray(-STEP_TRAILER_BYTES));
+  if (trailer === undefined || trailer.stepBytes > end - FILE_HEADER_BYTES) return undefined;
+  const { indexBytes, stepBytes, checksum } = trailer;
+  const indexStart = end - STEP_TRAILER_BYTES - indexBytes;
+  const frame =
+    indexStart >= tailStart
+      ? tail.subarray(indexStart - tailStart, -STEP_TRAILER_BYTES)
+      : await readBytes(file, indexStart, indexBytes);
+  const payload = decodeFrame(FrameType.Step, frame);
+  if (payload === undefined || frame.readUInt32LE(12) !== checksum) return undefined;
+  try {
+    const index = checkIndex(new RecordParts(payload).json);
+    return { start: end - stepBytes, bytes: stepBytes, checksum, index };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Goes from frame to frame, from the end of a step on.
+ * @returns The end of each whole step up to `end`, and where there was no whole one any more.
+ */
+export async function scanSteps(
+  file: FileHandle,
+  from: number,
+  end: number,
+): Promise<{ ends: number[]; stoppedAt: number }> {
+  const ends: number[] = [];
+  let stepStart = from;
+  for (let offset = from; ; ) {
+    const header = readFrameHeader(await readBytes(file, offset, FRAME_HEADER_BYTES));
+    if (header === undefined || offset + header.length > end) break;
+    offset += header.length;
+    if (header.type !== FrameType.Step) continue;
+    offset += STEP_TRAILER_BYTES;
+    const trailer = offset <= end ? await trailerBefore(file, offset) : undefined;
+    if (trailer?.stepBytes !== offset - stepStart) break;
+    ends.push(offset);
+    stepStart = offset;
+  }
+  return { ends, stoppedAt: stepStart };
+}
