@@ -6,7 +6,8 @@ import { ajet, MODEL, ROOT, readJson, settings, temporaryFolder } from "../cli/a
 
 /** A user's project: the package and what it brings along, and the examples as files. */
 const project = temporaryFolder();
-const examples = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => join("docs", name))].flatMap((page) =>
+const docs = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
+const examples = ["README.md", ...docs.map((name) => join("docs", name))].flatMap((page) =>
   codeBlocks(page, "ts").map((code, i) => ({ file: `${page.replace(/\W/g, "_")}_${i + 1}.ts`, code })),
 );
 const agent = examples.find(({ code }) => code.startsWith("// agent.ts"));

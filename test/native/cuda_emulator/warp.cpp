@@ -1,6 +1,7 @@
 #include "cuda_emulator/warp.h"
 
 #include <cstring>
+#include <utility>
 
 namespace ajet::emulator {
 namespace {
@@ -21,18 +22,27 @@ struct MmaInput {
   const float* c;
 };
 
-// The accumulator's layout is the same for both shapes.
+// The accumulator's layout is the same for both shapes. A row of sums at once, each in the order of the depth.
 template <int depth>
 void multiply(const float (&a)[16][depth], const float (&b)[depth][8], const void* const* inputs,
               void* const* outputs) {
+  float sums[16][8];
+  const auto element = [](int l, int i) { return std::pair(l / 4 + i / 2 * 8, l % 4 * 2 + i % 2); };
   for (int l = 0; l < 32; ++l) {
-    const MmaInput& input = *static_cast<const MmaInput*>(inputs[l]);
-    auto* d = static_cast<float*>(outputs[l]);
     for (int i = 0; i < 4; ++i) {
-      const int row = l / 4 + i / 2 * 8, col = l % 4 * 2 + i % 2;
-      float sum = input.c[i];
-      for (int k = 0; k < depth; ++k) sum += a[row][k] * b[k][col];
-      d[i] = sum;
+      const auto [row, col] = element(l, i);
+      sums[row][col] = static_cast<const MmaInput*>(inputs[l])->c[i];
+    }
+  }
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < depth; ++k) {
+      for (int col = 0; col < 8; ++col) sums[row][col] += a[row][k] * b[k][col];
+    }
+  }
+  for (int l = 0; l < 32; ++l) {
+    for (int i = 0; i < 4; ++i) {
+      const auto [row, col] = element(l, i);
+      static_cast<float*>(outputs[l])[i] = sums[row][col];
     }
   }
 }
