@@ -4,6 +4,7 @@ import { PACKAGE_ROOT, packageVersion } from "../../native/package-root.js";
 import { TokenLogReader } from "../../report/token-log/reader.js";
 import { writeFileAtomically } from "../../train/atomic-file.js";
 import type { MetricsRow } from "../api-types.js";
+import { beforeAfterRates } from "../before-after.js";
 import { ConfinedFolder } from "../confined-folder.js";
 import { type ChartSpec, MAIN_CHARTS, memoryChart } from "../curves/curve-catalog.js";
 import { curveSvg, escaped } from "../curves/curve-svg.js";
@@ -14,13 +15,6 @@ import { tellingEpisodes } from "./telling-episodes.js";
 
 const EPISODES = 10;
 const COLOR = "#0072b2";
-
-const RATES = [
-  ["held out, sampled", "success_rate"],
-  ["held out, greedy", "greedy_success_rate"],
-  ["unseen, sampled", "unseen_success_rate"],
-  ["unseen, greedy", "unseen_greedy_success_rate"],
-] as const;
 
 /**
  * Writes `report.html` into a run's folder: one file that needs nothing else, for a colleague or an archive.
@@ -63,10 +57,7 @@ function factsLine(summary: Record<string, unknown>, rows: readonly MetricsRow[]
 }
 
 function beforeAfter(summary: Record<string, unknown>): string {
-  const rates = RATES.flatMap(([label, key]) => {
-    const [before, after] = [summary[`${key}_before`], summary[`${key}_after`]];
-    return typeof after === "number" ? [{ label, before: typeof before === "number" ? before : undefined, after }] : [];
-  });
+  const rates = beforeAfterRates(summary);
   if (rates.length === 0) return "";
   const bar = (share: number | undefined, kind: string) =>
     share === undefined

@@ -40,6 +40,16 @@ async function interrupted(run: LoggedRun, steps: number): Promise<void> {
   await loggers.close("stopped");
 }
 
+/** Ends after step 5, goes on from step 3 and ends with step 6. */
+async function interruptedAndResumed(run: LoggedRun): Promise<void> {
+  await interrupted(run, 5);
+  run.cutBack(3);
+  const loggers = run.open(["tensorboard"], {}, 3);
+  for (const step of [4, 5, 6]) run.step(loggers, step);
+  run.evaluation(loggers, 6);
+  await loggers.close("finished");
+}
+
 describe("crc32c", () => {
   // RFC 3720, appendix B.4, and the check value of the CRC catalogue.
   it.each([
@@ -77,12 +87,7 @@ describe("tensorboard", () => {
 
   it("cuts a resumed run back to its checkpoint, tells readers so, and goes on in a new file", async () => {
     const run = new LoggedRun();
-    await interrupted(run, 5);
-    run.cutBack(3);
-    const loggers = run.open(["tensorboard"], {}, 3);
-    for (const step of [4, 5, 6]) run.step(loggers, step);
-    run.evaluation(loggers, 6);
-    await loggers.close("finished");
+    await interruptedAndResumed(run);
     expect(run.warnings).toEqual([]);
     const files = eventFilesOf(run);
     expect(files).toHaveLength(2);
@@ -167,12 +172,7 @@ describe("tensorboard", () => {
       context.skip(`${PYTHON} has no package tensorboard: set AJET_LOGGERS_PYTHON to one that has`);
     }
     const run = new LoggedRun();
-    await interrupted(run, 5);
-    run.cutBack(3);
-    const loggers = run.open(["tensorboard"], {}, 3);
-    for (const step of [4, 5, 6]) run.step(loggers, step);
-    run.evaluation(loggers, 6);
-    await loggers.close("finished");
+    await interruptedAndResumed(run);
     const read = execFileSync(PYTHON, [READER, "tensorboard", join(run.folder, "tensorboard")], { encoding: "utf8" });
     expect(JSON.parse(read)).toEqual(asFloats(expectedSeries(6, [0, 6])));
   });
