@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <charconv>
+#include <cstdlib>
 
 #include "base/error.h"
 
@@ -68,8 +69,10 @@ std::string card_problem(int card) {
 }
 
 std::shared_ptr<Backend> make_cuda(int card, const std::string& dtype) {
-  return library().functions->make_backend(
-      {.device = card, .compute_dtype = dtype == "float32" ? DType::f32 : DType::bf16});
+  const char* wgmma = std::getenv("AJET_CUDA_WGMMA");
+  return library().functions->make_backend({.device = card,
+                                            .compute_dtype = dtype == "float32" ? DType::f32 : DType::bf16,
+                                            .warpgroup_products = wgmma != nullptr && std::string(wgmma) == "1"});
 }
 
 }  // namespace

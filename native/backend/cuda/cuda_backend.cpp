@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backend/cuda/probe.h"
+#include "base/error.h"
 
 namespace ajet::cuda {
 namespace {
@@ -12,6 +13,14 @@ namespace {
 CudaDevice select_device(int device) {
   make_current(device);
   return describe_device(device);
+}
+
+ProductUnit choose_unit(const CudaOptions& options, const CudaDevice& device) {
+  if (!options.warpgroup_products) return ProductUnit::warp;
+  if (device.major == 9 && device.minor == 0) return ProductUnit::warpgroup;
+  fail(ErrorCode::device, "[cuda] Products by warpgroups need compute capability 9.0, but " + device.name + " has " +
+                              std::to_string(device.major) + "." + std::to_string(device.minor) +
+                              ": unset AJET_CUDA_WGMMA");
 }
 
 bool wants_synchronous_launches() {
@@ -27,7 +36,8 @@ CudaBackend::CudaBackend(const CudaOptions& options)
       stream_(options.device, wants_synchronous_launches()),
       arena_(options.device, options.memory_limit_bytes),
       transfers_(stream_),
-      arguments_(stream_, arena_) {}
+      arguments_(stream_, arena_),
+      product_unit_(choose_unit(options, device_)) {}
 
 CudaBackend::~CudaBackend() {
   stream_.drain();

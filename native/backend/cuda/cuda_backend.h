@@ -161,6 +161,7 @@ class CudaBackend final : public Backend {
   TreePlan tree_plan_{arena_, transfers_};
   PagedPlan paged_plan_;
 
+  ProductUnit product_unit_;
   CublasLt cublaslt_;
   std::optional<Scratch> split_arrivals_;  // see products.h
   int64_t max_shared_bytes_ = 0;           // of a block; 0 until linear has asked

@@ -15,6 +15,7 @@ struct CudaOptions {
   int device = 0;
   DType compute_dtype = DType::bf16;  // f32: everything in fp32, slow, to check with
   size_t memory_limit_bytes = 0;      // 0: as much as the card gives
+  bool warpgroup_products = false;    // forward products by wgmma; an error on cards that lack it
 };
 
 struct CudaDevice {

@@ -10,45 +10,78 @@
 //   more       128 x 256        8    3 x 48 KiB = 144   1: 128 sums a thread, of 255 registers; an A100 has 163 KiB
 // A warp of the last reads 64 x 16 of both operands (4 KiB) for 32 mma: about 32 cycles of shared memory for 51 of the
 // tensor cores.
+//
+// By warpgroups (ProductUnit), whose instruction takes 64 rows of weights:
+//   <= 8        64 x 8          4    8 x  9 KiB =  72   3: 192 KiB of weights on their way
+//   <= 32       64 x 32         4    6 x 12 KiB =  72   3
+//   <= 256      64 x 64         4    4 x 16 KiB =  64   3
+//   more       128 x 128        8    4 x 32 KiB = 128   1
+//   more       128 x 256       16    4 x 48 KiB = 192   1: 64 sums a thread, of 127 registers
 #include <algorithm>
 
 #include "backend/cuda/cuda_backend.h"
 #include "backend/cuda/device/product.cuh"
 #include "backend/cuda/device/rows.cuh"
+#include "backend/cuda/device/warpgroup_product.cuh"
 #include "base/error.h"
 
 namespace ajet::cuda {
 namespace {
 
-using Tile8 = ProductTile<32, 8, 2, 1, 8, 5>;
-using Tile32 = ProductTile<32, 32, 2, 1, 6, 4>;
-using Tile64 = ProductTile<64, 64, 2, 2, 4, 3>;
-using Tile128 = ProductTile<128, 128, 2, 4, 3, 1>;
-using Tile256 = ProductTile<128, 256, 2, 4, 3, 1>;
+struct WarpTiles {
+  using Rows8 = ProductTile<32, 8, 2, 1, 8, 5>;
+  using Rows32 = ProductTile<32, 32, 2, 1, 6, 4>;
+  using Rows64 = ProductTile<64, 64, 2, 2, 4, 3>;
+  using Rows128 = ProductTile<128, 128, 2, 4, 3, 1>;
+  using Rows256 = ProductTile<128, 256, 2, 4, 3, 1>;
+  template <typename Tile, bool segmented>
+  static void launch(Stream& stream, const Product& product, const SegmentSteps& steps) {
+    launch_product<Tile, Major::depth, Major::depth, segmented>(stream, product, steps);
+  }
+};
 
-template <typename Tile>
+struct WarpgroupTiles {
+  using Rows8 = WarpgroupTile<64, 8, 1, 8, 3>;
+  using Rows32 = WarpgroupTile<64, 32, 1, 6, 3>;
+  using Rows64 = WarpgroupTile<64, 64, 1, 4, 3>;
+  using Rows128 = WarpgroupTile<128, 128, 1, 4, 1>;
+  using Rows256 = WarpgroupTile<128, 256, 2, 4, 1>;
+  template <typename Tile, bool segmented>
+  static void launch(Stream& stream, const Product& product, const SegmentSteps& steps) {
+    launch_warpgroup_product<Tile, segmented>(stream, product, steps);
+  }
+};
+
+// Registers to add segments up: the middle tiles. Blocks for each segment: all that are not so large that they fill the
+// card without.
+template <typename Tiles, typename Tile>
 void run(Stream& stream, const Product& product, const SegmentSteps& steps, bool segmented) {
   constexpr bool can_segment = Tile::b_rows >= 64 && Tile::b_rows <= 128, can_split = Tile::b_rows != 128;
   if constexpr (can_segment) {
-    if (segmented) return launch_product<Tile, Major::depth, Major::depth, true>(stream, product, steps);
+    if (segmented) return Tiles::template launch<Tile, true>(stream, product, steps);
   }
-  if constexpr (can_split) launch_product<Tile, Major::depth, Major::depth, false>(stream, product, steps);
+  if constexpr (can_split) Tiles::template launch<Tile, false>(stream, product, steps);
 }
 
-// Calls body(Tile{}) with the plan's tile.
-template <typename Body>
-auto with_tile(ForwardTile tile, const Body& body) {
+template <typename Tiles, typename Body>
+auto with_tile_of(ForwardTile tile, const Body& body) {
   switch (tile) {
-    case ForwardTile::rows8: return body(Tile8{});
-    case ForwardTile::rows32: return body(Tile32{});
-    case ForwardTile::rows64: return body(Tile64{});
-    case ForwardTile::rows128: return body(Tile128{});
-    default: return body(Tile256{});
+    case ForwardTile::rows8: return body(Tiles{}, typename Tiles::Rows8{});
+    case ForwardTile::rows32: return body(Tiles{}, typename Tiles::Rows32{});
+    case ForwardTile::rows64: return body(Tiles{}, typename Tiles::Rows64{});
+    case ForwardTile::rows128: return body(Tiles{}, typename Tiles::Rows128{});
+    default: return body(Tiles{}, typename Tiles::Rows256{});
   }
 }
 
-int64_t tile_count(ForwardTile tile, int64_t tokens, int64_t weight_rows) {
-  return with_tile(tile, [&](auto chosen) {
+// Calls body(tiles, tile) with the unit's tiles and the plan's of them.
+template <typename Body>
+auto with_tile(ProductUnit unit, ForwardTile tile, const Body& body) {
+  return unit == ProductUnit::warp ? with_tile_of<WarpTiles>(tile, body) : with_tile_of<WarpgroupTiles>(tile, body);
+}
+
+int64_t tile_count(ProductUnit unit, ForwardTile tile, int64_t tokens, int64_t weight_rows) {
+  return with_tile(unit, tile, [&](auto, auto chosen) {
     using Tile = decltype(chosen);
     return ceil_div(weight_rows, Tile::a_rows) * ceil_div(tokens, Tile::b_rows);
   });
@@ -63,22 +96,24 @@ constexpr int64_t partial_stride(int64_t weight_rows) { return (weight_rows + 31
 DepthSegments depth_segments(int64_t weight_rows, int64_t depth) {
   constexpr int64_t wanted_blocks = 128, max_segments = 8, min_steps = 4;
   const int64_t all_steps = ceil_div(depth, depth_step);
-  const int64_t wanted = ceil_div(wanted_blocks, ceil_div(weight_rows, Tile8::a_rows));
+  const int64_t wanted = ceil_div(wanted_blocks, ceil_div(weight_rows, WarpTiles::Rows8::a_rows));
   const int64_t count = std::max<int64_t>(1, std::min({wanted, max_segments, all_steps / min_steps}));
   const int64_t steps = std::max<int64_t>(1, ceil_div(all_steps, count));
   return {steps, std::max<int64_t>(1, ceil_div(all_steps, steps))};
 }
 
-ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth, int64_t shared_bytes) {
+ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth, int64_t shared_bytes, ProductUnit unit) {
   constexpr int64_t busy = 100;  // tiles that make work for a card
   const bool one_segment = depth_segments(weight_rows, depth).count == 1;
-  const auto is_busy = [&](ForwardTile tile) { return tile_count(tile, tokens, weight_rows) >= busy; };
-  if (tokens <= 8) return {ForwardTile::rows8, !one_segment};
-  if (tokens <= 32) return {ForwardTile::rows32, !one_segment};
-  const bool can_be_large = one_segment && shared_bytes >= Tile256::shared_bytes + 1024;
-  if (can_be_large && tokens > 128 && is_busy(ForwardTile::rows256)) return {ForwardTile::rows256, false};
-  if (tokens > 64 && is_busy(ForwardTile::rows128)) return {ForwardTile::rows128, false};
-  return {ForwardTile::rows64, !one_segment && !is_busy(ForwardTile::rows64)};
+  const auto is_busy = [&](ForwardTile tile) { return tile_count(unit, tile, tokens, weight_rows) >= busy; };
+  if (tokens <= 8) return {ForwardTile::rows8, !one_segment, unit};
+  if (tokens <= 32) return {ForwardTile::rows32, !one_segment, unit};
+  const int64_t largest_bytes =
+      with_tile(unit, ForwardTile::rows256, [](auto, auto tile) -> int64_t { return decltype(tile)::shared_bytes; });
+  const bool can_be_large = one_segment && shared_bytes >= largest_bytes + 1024;
+  if (can_be_large && tokens > 128 && is_busy(ForwardTile::rows256)) return {ForwardTile::rows256, false, unit};
+  if (tokens > 64 && is_busy(ForwardTile::rows128)) return {ForwardTile::rows128, false, unit};
+  return {ForwardTile::rows64, !one_segment && !is_busy(ForwardTile::rows64), unit};
 }
 
 bool has_kernel(const ForwardPlan& plan, const DepthSegments& segments) {
@@ -98,11 +133,13 @@ void multiply_forward(Stream& stream, const Product& product, const ForwardPlan&
   const DepthSegments segments = depth_segments(product.a.outer, product.depth);
   SegmentSteps steps{segments.steps, segments.steps * segments.count, nullptr, 0, nullptr};
   if (plan.split) {
-    if (tile_count(plan.tile, product.b.outer, product.a.outer) > max_split_tiles)
+    if (tile_count(plan.unit, plan.tile, product.b.outer, product.a.outer) > max_split_tiles)
       fail(ErrorCode::internal, "[linear] Expected fewer tiles in a product that is split");
     steps = {segments.steps, segments.steps, partials, partial_stride(product.a.outer), arrivals};
   }
-  with_tile(plan.tile, [&](auto tile) { run<decltype(tile)>(stream, product, steps, !plan.split); });
+  with_tile(plan.unit, plan.tile, [&](auto tiles, auto tile) {
+    run<decltype(tiles), decltype(tile)>(stream, product, steps, !plan.split);
+  });
 }
 
 ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias) {
@@ -127,7 +164,7 @@ void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
     AJET_CUDA(cudaGetDeviceProperties(&properties, options_.device));
     max_shared_bytes_ = static_cast<int64_t>(properties.sharedMemPerBlockOptin);
   }
-  const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols, max_shared_bytes_);
+  const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols, max_shared_bytes_, product_unit_);
   const Scratch partials = scratch(partial_bytes(plan, product));
   if (plan.split && !split_arrivals_) {
     constexpr size_t bytes = max_split_tiles * sizeof(uint32_t);

@@ -37,7 +37,7 @@ struct Product {
 ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias);
 
 // ---- the forward product --------------------------------------------------------------------------------
-// The sum over l is cut into segments: each is one chain of mma.m16n8k16 over ascending l from 0, and the segments' sums
+// The sum over l is cut into segments: each is one chain of products of 16 elements over ascending l from 0, and the segments' sums
 // are added in ascending order. The cuts follow from the weight's shape alone, so that a row of tokens has the same bits
 // in every tile and with any number of rows beside it; tiles and blocks are chosen by the number of rows.
 
@@ -49,6 +49,10 @@ struct DepthSegments {
 };
 DepthSegments depth_segments(int64_t weight_rows, int64_t depth);
 
+// Whose instruction sums: mma.m16n8k16 of a warp, or wgmma.m64nNk16 of a warpgroup (compute capability 9.0 alone). Whether
+// a sum has the same bits by both is not promised: a backend uses one of them for every product.
+enum class ProductUnit : uint8_t { warp, warpgroup };
+
 enum class ForwardTile : uint8_t { rows8, rows32, rows64, rows128, rows256 };  // tokens of a tile
 constexpr ForwardTile forward_tiles[] = {ForwardTile::rows8, ForwardTile::rows32, ForwardTile::rows64,
                                          ForwardTile::rows128, ForwardTile::rows256};
@@ -56,10 +60,12 @@ constexpr ForwardTile forward_tiles[] = {ForwardTile::rows8, ForwardTile::rows32
 struct ForwardPlan {
   ForwardTile tile;
   bool split;  // each segment has blocks of its own, and the last of a tile to end adds them up
+  ProductUnit unit = ProductUnit::warp;
 };
 // shared_bytes: what a block may have on the card. Cards other than the A100's and H100's kind have too little for the
 // largest tile.
-ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth, int64_t shared_bytes);
+ForwardPlan plan_forward(int64_t tokens, int64_t weight_rows, int64_t depth, int64_t shared_bytes,
+                         ProductUnit unit = ProductUnit::warp);
 // Whether there is a kernel for it: the largest tile has no registers to add segments up, small ones are not worth it.
 bool has_kernel(const ForwardPlan& plan, const DepthSegments& segments);
 

@@ -11,6 +11,7 @@ namespace {
 
 using cuda::ForwardPlan;
 using cuda::ForwardTile;
+using cuda::ProductUnit;
 
 struct Shape {
   int64_t weight_rows, depth;
@@ -73,6 +74,7 @@ class Rows {
   uint32_t* arrivals_;
 };
 
+// In the emulator both units add in the same order. On a card each has its own bits.
 TEST("forward products give a row the same bits in every tile and beside any number of rows") {
   for (const Shape& shape : {one_segment, two_segments}) {
     constexpr int64_t all = 257, shared = h100_shared;
@@ -80,20 +82,23 @@ TEST("forward products give a row the same bits in every tile and beside any num
     Rows rows(shape, all);
     const ForwardPlan by_size = cuda::plan_forward(all, shape.weight_rows, shape.depth, shared);
     const Floats expected = rows.multiply(by_size, 0, all);
-    int kernels = 0;
-    for (const ForwardTile tile : cuda::forward_tiles) {
-      for (const bool split : {false, true}) {
-        if (!cuda::has_kernel({tile, split}, segments)) continue;
-        ++kernels;
-        CHECK(same_bits(rows.multiply({tile, split}, 0, all), expected));
-        CHECK(same_bits(rows.multiply({tile, split}, 0, all), expected));  // the counters are 0 again
+    for (const ProductUnit unit : {ProductUnit::warp, ProductUnit::warpgroup}) {
+      int kernels = 0;
+      for (const ForwardTile tile : cuda::forward_tiles) {
+        for (const bool split : {false, true}) {
+          if (!cuda::has_kernel({tile, split, unit}, segments)) continue;
+          ++kernels;
+          CHECK(same_bits(rows.multiply({tile, split, unit}, 0, all), expected));
+          CHECK(same_bits(rows.multiply({tile, split, unit}, 0, all), expected));  // the counters are 0 again
+        }
       }
-    }
-    CHECK_EQ(kernels, 5);
-    for (const int64_t count : {1, 2, 7, 64}) {
-      const int64_t first = all - count;
-      const Floats alone = rows.multiply(cuda::plan_forward(count, shape.weight_rows, shape.depth, shared), first, count);
-      CHECK(same_bits(alone, Floats(expected.begin() + first * shape.weight_rows, expected.end())));
+      CHECK_EQ(kernels, 5);
+      for (const int64_t count : {1, 2, 7, 64}) {
+        const int64_t first = all - count;
+        const ForwardPlan plan = cuda::plan_forward(count, shape.weight_rows, shape.depth, shared, unit);
+        const Floats alone = rows.multiply(plan, first, count);
+        CHECK(same_bits(alone, Floats(expected.begin() + first * shape.weight_rows, expected.end())));
+      }
     }
   }
 }
@@ -105,9 +110,10 @@ TEST("forward products have a kernel for every size that is planned") {
     const cuda::DepthSegments segments = cuda::depth_segments(shape.weight_rows, shape.depth);
     CHECK_LE((segments.count - 1) * segments.steps * cuda::depth_step, shape.depth - 1);
     CHECK_LE(shape.depth, segments.count * segments.steps * cuda::depth_step);
-    for (const int64_t shared : {h100_shared, small_shared})
-      for (int64_t tokens = 1; tokens < 20000; tokens += 1 + tokens / 3)
-        CHECK(cuda::has_kernel(cuda::plan_forward(tokens, shape.weight_rows, shape.depth, shared), segments));
+    for (const ProductUnit unit : {ProductUnit::warp, ProductUnit::warpgroup})
+      for (const int64_t shared : {h100_shared, small_shared})
+        for (int64_t tokens = 1; tokens < 20000; tokens += 1 + tokens / 3)
+          CHECK(cuda::has_kernel(cuda::plan_forward(tokens, shape.weight_rows, shape.depth, shared, unit), segments));
   }
 }
 

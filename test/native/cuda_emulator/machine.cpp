@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "cuda_emulator/device.h"
 #include "cuda_emulator/fiber.h"
+#include "cuda_emulator/warp.h"
 
 Uint3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -31,6 +32,8 @@ struct Thread {
   State state = State::done;
   std::vector<Copy> open_copies;
   std::deque<std::vector<Copy>> copy_groups;
+  std::vector<WarpgroupProduct> open_products;
+  std::deque<std::vector<WarpgroupProduct>> product_batches;
 };
 
 struct Warp {
@@ -42,6 +45,7 @@ struct Warp {
 
 constexpr size_t shared_limit = 227 << 10;
 constexpr size_t guard_bytes = 256;
+constexpr size_t shared_alignment = 1024;
 
 struct Machine {
   std::vector<std::unique_ptr<Thread>> threads;
@@ -78,6 +82,8 @@ void thread_main(void*) {
     Thread& self = running_thread();
     if (!self.open_copies.empty() || !self.copy_groups.empty())
       fault("a thread ended with asynchronous copies in flight");
+    if (!self.open_products.empty() || !self.product_batches.empty())
+      fault("a thread ended with products of its warpgroup in flight");
   } catch (...) {
     m.error = std::current_exception();
   }
@@ -93,12 +99,12 @@ void wait(State state) {
 
 // Dynamic shared memory begins as NaN, and what lies behind it must stay as it was.
 void prepare_shared(Machine& m) {
-  m.shared.assign(m.shared_bytes + guard_bytes + 128, std::byte{0xFF});
+  m.shared.assign(m.shared_bytes + guard_bytes + shared_alignment, std::byte{0xFF});
 }
 
 std::byte* shared_begin(Machine& m) {
   const auto address = reinterpret_cast<uintptr_t>(m.shared.data());
-  return m.shared.data() + ((address + 127) / 128 * 128 - address);
+  return m.shared.data() + ((address + shared_alignment - 1) / shared_alignment * shared_alignment - address);
 }
 
 void check_shared(Machine& m) {
@@ -142,6 +148,8 @@ void run_block(Machine& m) {
     thread.state = State::ready;
     thread.open_copies.clear();
     thread.copy_groups.clear();
+    thread.open_products.clear();
+    thread.product_batches.clear();
     thread.fiber.start(thread_main, nullptr);
   }
   while (m.done < m.count && !m.error) {
@@ -241,6 +249,26 @@ void async_wait(size_t groups_left) {
       std::memset(static_cast<std::byte*>(copy.to) + copy.bytes, 0, copy.zeros);
     }
     self.copy_groups.pop_front();
+  }
+}
+
+void warpgroup_mma(float* c, int n, uint64_t a, uint64_t b, bool add) {
+  if (machine().count % 128 != 0) fault("wgmma in a block that is not made of whole warpgroups");
+  const int warp = static_cast<int>(machine().current / 32 % 4);
+  running_thread().open_products.push_back({c, n, warp * 16, a, b, add});
+}
+
+void warpgroup_commit() {
+  Thread& self = running_thread();
+  self.product_batches.push_back(std::move(self.open_products));
+  self.open_products.clear();
+}
+
+void warpgroup_wait(size_t batches_left) {
+  Thread& self = running_thread();
+  while (self.product_batches.size() > batches_left) {
+    for (const WarpgroupProduct& product : self.product_batches.front()) multiply_rows(product);
+    self.product_batches.pop_front();
   }
 }
 

@@ -96,6 +96,38 @@ void load_columns(const void* const* inputs, void* const* outputs) {
   }
 }
 
+// Element k of a row, for the one layout that matrix_descriptor() makes: rows of 128 bytes, 128-byte swizzle.
+float row_element(uint64_t descriptor, int row, int k) {
+  constexpr uint64_t address_bits = 0x3FFF, layout_bits = uint64_t{3} << 62, swizzle_128 = uint64_t{1} << 62;
+  if ((descriptor & layout_bits) != swizzle_128) fault("wgmma of a layout that the emulator does not know");
+  const uint64_t begin = (descriptor & address_bits) << 4, eight_rows = (descriptor >> 32 & address_bits) << 4;
+  const uint64_t plain = begin + static_cast<uint64_t>(row / 8) * eight_rows + static_cast<uint64_t>(row % 8) * 128 +
+                         static_cast<uint64_t>(k) * 2;
+  const uint64_t swizzled = plain ^ (plain >> 7 & 7) << 4;
+  uint16_t bits;
+  std::memcpy(&bits, shared_memory() + swizzled, sizeof(bits));
+  return bits_to_float(static_cast<uint32_t>(bits) << 16);
+}
+
+void complete_rows(const void* const* inputs, void* const*) {
+  const WarpgroupProduct& product = *static_cast<const WarpgroupProduct*>(inputs[0]);
+  for (int l = 0; l < 32; ++l) {
+    const WarpgroupProduct& other = *static_cast<const WarpgroupProduct*>(inputs[l]);
+    if (other.a != product.a || other.b != product.b || other.n != product.n)
+      fault("lanes of a warp multiply different matrices in wgmma");
+  }
+  for (int col = 0; col < product.n; ++col) {
+    float b[16];
+    for (int k = 0; k < 16; ++k) b[k] = row_element(product.b, col, k);
+    for (int row = 0; row < 16; ++row) {
+      const int lane = row % 8 * 4 + col % 8 / 2;
+      float& sum = static_cast<const WarpgroupProduct*>(inputs[lane])->c[col / 8 * 4 + row / 8 * 2 + col % 2];
+      if (!product.add) sum = 0.0F;
+      for (int k = 0; k < 16; ++k) sum += row_element(product.a, product.first_row + row, k) * b[k];
+    }
+  }
+}
+
 }  // namespace
 
 uint32_t ballot(bool predicate) {
@@ -125,6 +157,8 @@ void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)
   meet_warp("mma.m16n8k8.tf32", &input, output, complete_tf32);
   std::memcpy(d, output, sizeof(output));
 }
+
+void multiply_rows(const WarpgroupProduct& product) { meet_warp("wgmma", &product, nullptr, complete_rows); }
 
 void load_matrix_x4(uint32_t (&r)[4], const void* row, bool transposed) {
   if (reinterpret_cast<uintptr_t>(row) % 16 != 0) fault("ldmatrix of a row that is not a multiple of 16 bytes");

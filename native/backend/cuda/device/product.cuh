@@ -112,15 +112,6 @@ AJET_DEVICE void multiply_stage(Accumulators<T>& sums, const bf16* stage) {
   }
 }
 
-// How a block takes part in the sum over l, in depth_steps.
-struct SegmentSteps {
-  int64_t segment;      // of a segment
-  int64_t block;        // of a block: all, or those of one segment (then blockIdx.y is the segment)
-  float* partials;      // [segment][j][i stride], null where a block has all of l
-  int64_t partial_stride;
-  uint32_t* arrivals;   // per tile, 0 before and after
-};
-
 // Tiles in groups of eight along a, so that blocks that run together share operands in the L2 cache.
 struct TileOrigin {
   int64_t a, b;
@@ -133,6 +124,23 @@ AJET_DEVICE TileOrigin tile_origin(int64_t a_outer, int64_t b_outer) {
   const int64_t width = min_of(group_tiles, a_tiles - first), within = index - group * group_tiles * b_tiles;
   return {(first + within % width) * T::a_rows, within / width * T::b_rows};
 }
+
+// Both operands of the tile, for the depth_step of that index.
+template <typename T, Major a_major, Major b_major>
+AJET_DEVICE void load_stages(bf16* stage, const Product& product, const TileOrigin& origin, int64_t step) {
+  const int64_t depth = step * depth_step;
+  load_stage<a_major, T::a_rows, T::threads>(stage, product.a, origin.a, depth, product.depth);
+  load_stage<b_major, T::b_rows, T::threads>(stage + T::a_rows * T::depth, product.b, origin.b, depth, product.depth);
+}
+
+// How a block takes part in the sum over l, in depth_steps.
+struct SegmentSteps {
+  int64_t segment;      // of a segment
+  int64_t block;        // of a block: all, or those of one segment (then blockIdx.y is the segment)
+  float* partials;      // [segment][j][i stride], null where a block has all of l
+  int64_t partial_stride;
+  uint32_t* arrivals;   // per tile, 0 before and after
+};
 
 // To shared memory as [j][i].
 template <typename T>
@@ -222,6 +230,38 @@ AJET_DEVICE void finish_split(const Product& product, const SegmentSteps& steps,
   });
 }
 
+template <typename T>
+AJET_DEVICE void add_segment(Accumulators<T>& totals, const Accumulators<T>& sums) {
+#pragma unroll
+  for (int i = 0; i < T::mma_a; ++i)
+#pragma unroll
+    for (int j = 0; j < T::mma_b; ++j)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) totals[i][j][c] += sums[i][j][c];
+}
+
+template <typename T>
+AJET_DEVICE void clear(Accumulators<T>& sums) {
+#pragma unroll
+  for (int i = 0; i < T::mma_a; ++i)
+#pragma unroll
+    for (int j = 0; j < T::mma_b; ++j)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) sums[i][j][c] = 0.0F;
+}
+
+// From registers to out, or to the partials, by way of `tile` in shared memory, which nobody uses any more.
+template <typename T>
+AJET_DEVICE void finish_tile(const Product& product, const SegmentSteps& steps, const TileOrigin& origin, float* tile,
+                             const Accumulators<T>& sums) {
+  stage_sums<T>(tile, sums);
+  __syncthreads();
+  if (steps.partials != nullptr) return finish_split<T>(product, steps, origin, tile);
+  for_each_four<T>(origin, product.a.outer, product.b.outer, [&](int64_t j, int64_t i, int offset) {
+    finish_four(product.out, j, i, product.a.outer - i, *reinterpret_cast<const Float4*>(tile + offset));
+  });
+}
+
 // With `segmented` a block has all of l and adds its segments up in registers.
 template <typename T, Major a_major, Major b_major, bool segmented>
 __global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
@@ -231,13 +271,8 @@ __global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
   const int64_t first = static_cast<int64_t>(blockIdx.y) * steps.block;
   const int64_t count = min_of(steps.block, ceil_div(product.depth, depth_step) - first);
   const auto load = [&](int64_t step) {
-    if (step < count) {
-      bf16* stage = ring + step % T::stages * T::stage_elements;
-      const int64_t depth = (first + step) * depth_step;
-      load_stage<a_major, T::a_rows, T::threads>(stage, product.a, origin.a, depth, product.depth);
-      load_stage<b_major, T::b_rows, T::threads>(stage + T::a_rows * T::depth, product.b, origin.b, depth,
-                                                 product.depth);
-    }
+    bf16* stage = ring + step % T::stages * T::stage_elements;
+    if (step < count) load_stages<T, a_major, b_major>(stage, product, origin, first + step);
     async_commit();
   };
   for (int64_t step = 0; step < T::stages - 1; ++step) load(step);
@@ -251,35 +286,24 @@ __global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
     multiply_stage<T, a_major, b_major>(sums, ring + step % T::stages * T::stage_elements);
     if (segmented && (--left_of_segment == 0 || step + 1 == count)) {
       left_of_segment = steps.segment;
-#pragma unroll
-      for (int i = 0; i < T::mma_a; ++i)
-#pragma unroll
-        for (int j = 0; j < T::mma_b; ++j)
-#pragma unroll
-          for (int c = 0; c < 4; ++c) {
-            totals[i][j][c] += sums[i][j][c];
-            sums[i][j][c] = 0.0F;
-          }
+      add_segment<T>(totals, sums);
+      clear<T>(sums);
     }
   }
   async_wait<0>();
   __syncthreads();
+  finish_tile<T>(product, steps, origin, reinterpret_cast<float*>(ring), segmented ? totals : sums);
+}
 
-  auto* tile = reinterpret_cast<float*>(dynamic_shared());
-  stage_sums<T>(tile, segmented ? totals : sums);
-  __syncthreads();
-  if (steps.partials != nullptr) return finish_split<T>(product, steps, origin, tile);
-  for_each_four<T>(origin, product.a.outer, product.b.outer, [&](int64_t j, int64_t i, int offset) {
-    finish_four(product.out, j, i, product.a.outer - i, *reinterpret_cast<const Float4*>(tile + offset));
-  });
+template <typename T>
+Grid product_grid(const Product& product, const SegmentSteps& steps) {
+  const int64_t tiles = ceil_div(product.a.outer, T::a_rows) * ceil_div(product.b.outer, T::b_rows);
+  return {tiles, T::threads, T::shared_bytes, ceil_div(ceil_div(product.depth, depth_step), steps.block)};
 }
 
 template <typename T, Major a_major, Major b_major, bool segmented>
 void launch_product(Stream& stream, const Product& product, const SegmentSteps& steps) {
-  const int64_t tiles = ceil_div(product.a.outer, T::a_rows) * ceil_div(product.b.outer, T::b_rows);
-  launch(stream,
-         {tiles, T::threads, T::shared_bytes, ceil_div(ceil_div(product.depth, depth_step), steps.block)},
-         product_kernel<T, a_major, b_major, segmented>, product, steps);
+  launch(stream, product_grid<T>(product, steps), product_kernel<T, a_major, b_major, segmented>, product, steps);
 }
 
 }  // namespace ajet::cuda
