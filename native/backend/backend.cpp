@@ -33,12 +33,16 @@ void Backend::run_row_groups(int64_t groups, const std::function<void(int64_t)>&
 
 // ---- linear -------------------------------------------------------------------------------------------
 
-void Backend::linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
+void Backend::linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) {
   check_matrix("linear", "x", x, compute_dtype());
   check_weight("linear", "w", w, w.rows, x.cols, compute_dtype());
   check_matrix("linear", "y", y, x.rows, w.rows, compute_dtype());
   if (bias.data != nullptr) check_vector("linear", "bias", bias, w.rows);
-  if (y.rows > 0 && y.cols > 0) do_linear(y, x, w, bias);
+  if (residual.data != nullptr) {
+    check_matrix("linear", "residual", residual, x.rows, w.rows);
+    if (residual.data == y.data) fail_check("linear", "other memory than y's", "residual", "y");
+  }
+  if (y.rows > 0 && y.cols > 0) do_linear(y, x, w, bias, residual);
 }
 
 void Backend::linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) {
@@ -80,13 +84,17 @@ void Backend::rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float ep
   if (x.rows > 0) do_rmsnorm(y, x, weight, width, eps);
 }
 
-void Backend::rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width, float eps,
-                               bool accumulate) {
+void Backend::rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor dy, Tensor x, Tensor weight, int64_t width,
+                               float eps, bool accumulate) {
   check_norm("rmsnorm_backward", x, weight, width, eps, compute_dtype());
   check_matrix("rmsnorm_backward", "dx", dx, x.rows, x.cols, compute_dtype());
   check_matrix("rmsnorm_backward", "dy", dy, x.rows, x.cols, compute_dtype());
   check_vector("rmsnorm_backward", "dweight", dweight, width);
-  if (x.rows > 0) do_rmsnorm_backward(dx, dweight, dy, x, weight, width, eps, accumulate);
+  if (y.data != nullptr) {
+    check_matrix("rmsnorm_backward", "y", y, x.rows, x.cols, compute_dtype());
+    if (y.data == dx.data) fail_check("rmsnorm_backward", "other memory than dx's", "y", "dx");
+  }
+  if (x.rows > 0) do_rmsnorm_backward(dx, dweight, y, dy, x, weight, width, eps, accumulate);
 }
 
 void Backend::rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies,
@@ -99,6 +107,16 @@ void Backend::rope(Tensor x, std::span<const int32_t> positions, std::span<const
   if (x.rows > 0) do_rope(x, positions, inverse_frequencies, head_dim, inverse);
 }
 
+void Backend::rmsnorm_rope(Tensor y, Tensor x, Tensor weight, float eps, std::span<const int32_t> positions,
+                           std::span<const float> inverse_frequencies) {
+  check_norm("rmsnorm_rope", x, weight, weight.cols, eps, compute_dtype());
+  check_matrix("rmsnorm_rope", "y", y, x.rows, x.cols, compute_dtype());
+  if (weight.cols % 2 != 0) fail_check("rmsnorm_rope", "an even number of columns", "weight", std::to_string(weight.cols));
+  check_size("rmsnorm_rope", "positions", positions, x.rows);
+  check_size("rmsnorm_rope", "inverse_frequencies", inverse_frequencies, weight.cols / 2);
+  if (x.rows > 0) do_rmsnorm_rope(y, x, weight, eps, positions, inverse_frequencies);
+}
+
 void Backend::swiglu(Tensor y, Tensor gate, Tensor up) {
   check_matrix("swiglu", "gate", gate, compute_dtype());
   check_matrix("swiglu", "up", up, gate.rows, gate.cols, compute_dtype());
@@ -106,13 +124,14 @@ void Backend::swiglu(Tensor y, Tensor gate, Tensor up) {
   if (y.rows > 0) do_swiglu(y, gate, up);
 }
 
-void Backend::swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up) {
+void Backend::swiglu_backward(Tensor dgate, Tensor dup, Tensor y, Tensor dy, Tensor gate, Tensor up) {
   check_matrix("swiglu_backward", "dy", dy, compute_dtype());
+  check_matrix("swiglu_backward", "y", y, dy.rows, dy.cols, compute_dtype());
   check_matrix("swiglu_backward", "dgate", dgate, dy.rows, dy.cols, compute_dtype());
   check_matrix("swiglu_backward", "dup", dup, dy.rows, dy.cols, compute_dtype());
   check_matrix("swiglu_backward", "gate", gate, dy.rows, dy.cols, compute_dtype());
   check_matrix("swiglu_backward", "up", up, dy.rows, dy.cols, compute_dtype());
-  if (dy.rows > 0) do_swiglu_backward(dgate, dup, dy, gate, up);
+  if (dy.rows > 0) do_swiglu_backward(dgate, dup, y, dy, gate, up);
 }
 
 void Backend::add(Tensor y, Tensor x) {

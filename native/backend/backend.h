@@ -94,8 +94,9 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void read_weight_rows(float* host, const Weight& w, int64_t first_row, int64_t count) = 0;
 
   // ---- linear ---------------------------------------------------------------------------------------
-  // y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n] where bias.data is set). One order over k for every m.
-  void linear(Tensor y, Tensor x, const Weight& w, Tensor bias = {});
+  // y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n] where bias.data is set) (+ residual[m,n], f32 and not y, where residual.data
+  // is set). One order over k for every m.
+  void linear(Tensor y, Tensor x, const Weight& w, Tensor bias = {}, Tensor residual = {});
   // dx[m,k] (+)= dy[m,n] · w[n,k]
   void linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate);
   // dw[n,k] += dy[m,n]ᵀ · x[m,k];  dbias[n] += Σ_m dy[m,n] where dbias.data is set
@@ -111,17 +112,21 @@ class Backend : public std::enable_shared_from_this<Backend> {
   // y = x / sqrt(mean(x²) + eps) * weight, over groups of `width` columns (width = cols for a layer norm,
   // head_dim for q/k norm); weight [width]. y may be x.
   void rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps);
-  // dx (+)= ..., dweight += ...; x is the forward's input. dx may be dy when accumulate is false.
-  void rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width, float eps,
-                        bool accumulate);
+  // dx (+)= ..., dweight += ...; x is the forward's input. dx may be dy when accumulate is false. Where y.data is set, y
+  // becomes the forward's output once more, to the bit; it may be dy where dx is not.
+  void rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor dy, Tensor x, Tensor weight, int64_t width,
+                        float eps, bool accumulate);
   // Rotates pairs (i, i + head_dim/2) of each head of x[m, heads*head_dim] in place by
   // positions[m] * inverse_frequencies[i]; inverse = true is the backward.
   void rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies, int64_t head_dim,
             bool inverse);
+  // y = rope(rmsnorm(x)) of each head, forward: x, y[m, heads*head_dim]; weight [head_dim]. y may be x.
+  void rmsnorm_rope(Tensor y, Tensor x, Tensor weight, float eps, std::span<const int32_t> positions,
+                    std::span<const float> inverse_frequencies);
   // y = silu(gate) * up
   void swiglu(Tensor y, Tensor gate, Tensor up);
-  // dgate, dup from dy; may alias gate and up.
-  void swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up);
+  // dgate, dup from dy; may alias gate and up. y becomes the forward's output once more, to the bit; it may be dy.
+  void swiglu_backward(Tensor dgate, Tensor dup, Tensor y, Tensor dy, Tensor gate, Tensor up);
   // y += x
   void add(Tensor y, Tensor x);
   // y[i,:] = x[rows[i],:]
@@ -187,18 +192,20 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void do_free(void* data, size_t bytes) noexcept = 0;
 
  private:
-  virtual void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) = 0;
+  virtual void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) = 0;
   virtual void do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) = 0;
   virtual void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) = 0;
   virtual void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) = 0;
   virtual void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) = 0;
   virtual void do_rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) = 0;
-  virtual void do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width,
-                                   float eps, bool accumulate) = 0;
+  virtual void do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor dy, Tensor x, Tensor weight,
+                                   int64_t width, float eps, bool accumulate) = 0;
   virtual void do_rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies,
                        int64_t head_dim, bool inverse) = 0;
+  virtual void do_rmsnorm_rope(Tensor y, Tensor x, Tensor weight, float eps, std::span<const int32_t> positions,
+                               std::span<const float> inverse_frequencies) = 0;
   virtual void do_swiglu(Tensor y, Tensor gate, Tensor up) = 0;
-  virtual void do_swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up) = 0;
+  virtual void do_swiglu_backward(Tensor dgate, Tensor dup, Tensor y, Tensor dy, Tensor gate, Tensor up) = 0;
   virtual void do_add(Tensor y, Tensor x) = 0;
   virtual void do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) = 0;
   virtual void do_scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows) = 0;

@@ -19,6 +19,8 @@ struct LayerActivations {
   Tensor middle;     // [m, hidden] residual stream after attention
   Tensor gate_up;    // [m, 2 * intermediate]; the backward overwrites it with its gradient
   Tensor output;     // [m, hidden] residual stream: the next layer's input
+
+  Tensor queries_and_keys() const { return {q.data, q.dtype, q.rows, q.cols + k.cols, q.stride}; }
 };
 
 // What a forward pass writes: for all rows of a batch, or for some.

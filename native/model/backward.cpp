@@ -1,4 +1,5 @@
-// The backward pass over a token tree. Normed inputs and the SwiGLU output are computed again rather than kept.
+// The backward pass over a token tree. Normed inputs and the SwiGLU output are computed again rather than kept: the ops
+// that read what they are made of give them back in the place of their gradients.
 #include "base/error.h"
 #include "model/activations.h"
 #include "model/model.h"
@@ -15,19 +16,16 @@ void Model::backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerP
   const Tensor gate = a.gate_up.slice_cols(0, intermediate);
   const Tensor up = a.gate_up.slice_cols(intermediate, intermediate);
 
-  device.swiglu(activations.swiglu, gate, up);
-  device.linear_dw(gradients.weight(p.down), vector_or_none(gradients, p.down_bias), dstream, activations.swiglu);
-  const Tensor dswiglu = activations.swiglu;
-  device.linear_dx(dswiglu, dstream, weights_.weight(p.down), false);
-  device.swiglu_backward(gate, up, dswiglu, gate, up);
+  // `middle`'s gradient reaches dstream last: until then dstream is the output's, which the down projection takes.
+  const Tensor swiglu = activations.swiglu, normed = activations.normed;
+  device.linear_dx(swiglu, dstream, weights_.weight(p.down), false);
+  device.swiglu_backward(gate, up, swiglu, swiglu, gate, up);
+  device.linear_dw(gradients.weight(p.down), vector_or_none(gradients, p.down_bias), dstream, swiglu);
 
-  device.rmsnorm(activations.normed, a.middle, weights_.vector(p.post_norm), config_.hidden_size, config_.rms_norm_eps);
-  device.linear_dw(gradients.weight(p.gate_up), vector_or_none(gradients, p.gate_up_bias), a.gate_up,
-                   activations.normed);
-  const Tensor dnormed = activations.normed;
-  device.linear_dx(dnormed, a.gate_up, weights_.weight(p.gate_up), false);
-  device.rmsnorm_backward(dstream, gradients.vector(p.post_norm), dnormed, a.middle, weights_.vector(p.post_norm),
-                          config_.hidden_size, config_.rms_norm_eps, true);
+  device.linear_dx(normed, a.gate_up, weights_.weight(p.gate_up), false);
+  device.rmsnorm_backward(dstream, gradients.vector(p.post_norm), normed, normed, a.middle,
+                          weights_.vector(p.post_norm), config_.hidden_size, config_.rms_norm_eps, true);
+  device.linear_dw(gradients.weight(p.gate_up), vector_or_none(gradients, p.gate_up_bias), a.gate_up, normed);
 }
 
 // dstream is the gradient at `middle` and becomes that at the layer's input.
@@ -42,6 +40,7 @@ void Model::backward_attention(ParameterArena& gradients, Tensor dstream, const 
   const Tensor dq = dqkv.slice_cols(0, a.q.cols);
   const Tensor dk = dqkv.slice_cols(a.q.cols, a.k.cols);
   const Tensor dv = dqkv.slice_cols(a.q.cols + a.k.cols, a.v.cols);
+  const Tensor normed = activations.normed;
 
   device.linear_dw(gradients.weight(p.output), vector_or_none(gradients, p.output_bias), dstream, a.attended);
   device.linear_dx(activations.dattended, dstream, weights_.weight(p.output), false);
@@ -56,20 +55,17 @@ void Model::backward_attention(ParameterArena& gradients, Tensor dstream, const 
     cache->load_gradients(device, index, tree.context_tokens, dk, dv);
   }
   const auto positions = tree.positions.subspan(static_cast<size_t>(tree.context_tokens));
-  device.rope(dq, positions, inverse_frequencies_, head_dim, true);
-  device.rope(dk, positions, inverse_frequencies_, head_dim, true);
+  device.rope(dqkv.slice_cols(0, a.q.cols + a.k.cols), positions, inverse_frequencies_, head_dim, true);
   if (config_.qk_norm) {
-    device.rmsnorm_backward(dq, gradients.vector(p.q_norm), dq, a.projected.slice_cols(0, a.q.cols),
+    device.rmsnorm_backward(dq, gradients.vector(p.q_norm), {}, dq, a.projected.slice_cols(0, a.q.cols),
                             weights_.vector(p.q_norm), head_dim, eps, false);
-    device.rmsnorm_backward(dk, gradients.vector(p.k_norm), dk, a.projected.slice_cols(a.q.cols, a.k.cols),
+    device.rmsnorm_backward(dk, gradients.vector(p.k_norm), {}, dk, a.projected.slice_cols(a.q.cols, a.k.cols),
                             weights_.vector(p.k_norm), head_dim, eps, false);
   }
-  device.rmsnorm(activations.normed, a.input, weights_.vector(p.input_norm), config_.hidden_size, eps);
-  device.linear_dw(gradients.weight(p.qkv), vector_or_none(gradients, p.qkv_bias), dqkv, activations.normed);
-  const Tensor dnormed = activations.normed;
-  device.linear_dx(dnormed, dqkv, weights_.weight(p.qkv), false);
-  device.rmsnorm_backward(dstream, gradients.vector(p.input_norm), dnormed, a.input, weights_.vector(p.input_norm),
-                          config_.hidden_size, eps, true);
+  device.linear_dx(normed, dqkv, weights_.weight(p.qkv), false);
+  device.rmsnorm_backward(dstream, gradients.vector(p.input_norm), normed, normed, a.input,
+                          weights_.vector(p.input_norm), config_.hidden_size, eps, true);
+  device.linear_dw(gradients.weight(p.qkv), vector_or_none(gradients, p.qkv_bias), dqkv, normed);
 }
 
 void Model::backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<const int32_t> tokens,
@@ -83,7 +79,7 @@ void Model::backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<c
   if (cache != nullptr) cache->begin_backward(tree.context_tokens, rows);
   kept.filled = false;
   const Tensor dstream = dhidden;
-  backend_->rmsnorm_backward(dstream, gradients.vector(final_norm_), dhidden, kept.layers.back().output,
+  backend_->rmsnorm_backward(dstream, gradients.vector(final_norm_), {}, dhidden, kept.layers.back().output,
                              weights_.vector(final_norm_), config_.hidden_size, config_.rms_norm_eps, false);
   for (int64_t l = config_.layers - 1; l >= 0; --l) {
     const LayerParameters& layer = layers_[static_cast<size_t>(l)];

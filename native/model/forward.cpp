@@ -31,7 +31,7 @@ void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<co
                     const ForwardTensors& activations, const Attend& attend) {
   Backend& device = *backend_;
   const float eps = config_.rms_norm_eps;
-  const int64_t head_dim = config_.head_dim, intermediate = config_.intermediate_size;
+  const int64_t intermediate = config_.intermediate_size;
   const Tensor normed = activations.normed, swiglu = activations.swiglu;
 
   device.embedding(activations.layers.front().input, tokens, weights_.weight(embedding_));
@@ -42,20 +42,20 @@ void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<co
     device.rmsnorm(normed, a.input, weights_.vector(p.input_norm), normed.cols, eps);
     device.linear(a.projected, normed, weights_.weight(p.qkv), vector_or_none(weights_, p.qkv_bias));
     if (config_.qk_norm) {
-      device.rmsnorm(a.q, a.projected.slice_cols(0, a.q.cols), weights_.vector(p.q_norm), head_dim, eps);
-      device.rmsnorm(a.k, a.projected.slice_cols(a.q.cols, a.k.cols), weights_.vector(p.k_norm), head_dim, eps);
+      device.rmsnorm_rope(a.q, a.projected.slice_cols(0, a.q.cols), weights_.vector(p.q_norm), eps, positions,
+                          inverse_frequencies_);
+      device.rmsnorm_rope(a.k, a.projected.slice_cols(a.q.cols, a.k.cols), weights_.vector(p.k_norm), eps, positions,
+                          inverse_frequencies_);
+    } else {
+      device.rope(a.queries_and_keys(), positions, inverse_frequencies_, config_.head_dim, false);
     }
-    device.rope(a.q, positions, inverse_frequencies_, head_dim, false);
-    device.rope(a.k, positions, inverse_frequencies_, head_dim, false);
     attend(static_cast<int64_t>(l), a.attended, a.lse, a.q, a.k, a.v);
-    device.linear(a.middle, a.attended, weights_.weight(p.output), vector_or_none(weights_, p.output_bias));
-    device.add(a.middle, a.input);
+    device.linear(a.middle, a.attended, weights_.weight(p.output), vector_or_none(weights_, p.output_bias), a.input);
 
     device.rmsnorm(normed, a.middle, weights_.vector(p.post_norm), normed.cols, eps);
     device.linear(a.gate_up, normed, weights_.weight(p.gate_up), vector_or_none(weights_, p.gate_up_bias));
     device.swiglu(swiglu, a.gate_up.slice_cols(0, intermediate), a.gate_up.slice_cols(intermediate, intermediate));
-    device.linear(a.output, swiglu, weights_.weight(p.down), vector_or_none(weights_, p.down_bias));
-    device.add(a.output, a.middle);
+    device.linear(a.output, swiglu, weights_.weight(p.down), vector_or_none(weights_, p.down_bias), a.middle);
   }
   device.rmsnorm(hidden, activations.layers.back().output, weights_.vector(final_norm_), hidden.cols, eps);
 }

@@ -16,7 +16,8 @@ void swiglu(float* y, const float* gate, const float* up, int64_t n) {
 }
 
 // silu'(g) = s * (1 + g * (1 - s)), s = sigmoid(g)
-void swiglu_backward(float* dgate, float* dup, const float* dy, const float* gate, const float* up, int64_t n) {
+void swiglu_backward(float* dgate, float* dup, float* y, const float* dy, const float* gate, const float* up,
+                     int64_t n) {
   const F32x16 one = broadcast(1.0F);
   for_vectors(n, [&](int64_t i, auto vector) {
     const F32x16 g = vector.load(gate + i), u = vector.load(up + i), d = vector.load(dy + i);
@@ -24,6 +25,7 @@ void swiglu_backward(float* dgate, float* dup, const float* dy, const float* gat
     const F32x16 slope = mul(s, fma(g, sub(one, s), one));
     vector.store(dgate + i, mul(mul(d, u), slope));
     vector.store(dup + i, mul(d, mul(g, s)));
+    vector.store(y + i, mul(mul(g, s), u));
   });
 }
 

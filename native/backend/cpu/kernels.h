@@ -63,7 +63,8 @@ struct Kernels {
 
   // ---- elementwise_kernels.cpp (fill_elementwise): one row ----
   void (*swiglu)(float* y, const float* gate, const float* up, int64_t n);
-  void (*swiglu_backward)(float* dgate, float* dup, const float* dy, const float* gate, const float* up, int64_t n);
+  void (*swiglu_backward)(float* dgate, float* dup, float* y, const float* dy, const float* gate, const float* up,
+                          int64_t n);
   // In place; direction 1 turns forward, -1 back.
   void (*rope)(float* x, int64_t heads, int64_t half, const float* cosines, const float* sines, float direction);
   void (*add)(float* y, const float* x, int64_t n);

@@ -8,7 +8,7 @@
 
 namespace ajet::cpu {
 
-void CpuBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
+void CpuBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) {
   const BlockGrid grid(x.rows, panel_count(w.rows), op_threads());
   const int64_t packed_floats =
       gemm_packed_floats(std::min(x.rows, BlockGrid::max_rows), std::min(w.cols, depth_block));
@@ -34,6 +34,8 @@ void CpuBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
       g.bias = bias.data != nullptr && k + depth_block >= w.cols ? bias.f32() + first_col : nullptr;
       k_.gemm(g);
     }
+    for (int64_t r = 0; residual.data != nullptr && r < block.rows; ++r)
+      k_.add(g.c + r * y.stride, residual.f32() + (block.first_row + r) * residual.stride + first_col, g.cols);
   });
 }
 

@@ -39,4 +39,16 @@ void CpuBackend::do_rope(Tensor x, std::span<const int32_t> positions, std::span
   });
 }
 
+void CpuBackend::do_rmsnorm_rope(Tensor y, Tensor x, Tensor weight, float eps, std::span<const int32_t> positions,
+                                 std::span<const float> inverse_frequencies) {
+  RopeTable& table = op_state().rope_table;
+  table.extend(inverse_frequencies, *std::ranges::max_element(positions));
+  const int64_t head_dim = weight.cols, heads = x.cols / head_dim;
+  parallel_rows(pool_, x.rows, 2 * x.cols, [&](int64_t row) {
+    float* out = y.f32() + row * y.stride;
+    k_.rmsnorm(out, x.f32() + row * x.stride, weight.f32(), heads, head_dim, eps);
+    k_.rope(out, heads, head_dim / 2, table.cosines(positions[row]), table.sines(positions[row]), 1.0F);
+  });
+}
+
 }  // namespace ajet::cpu

@@ -64,7 +64,7 @@ class CudaBackend final : public Backend {
 
  private:
   // linear.cu
-  void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) override;
+  void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) override;
   // linear_gradients.cu
   void do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) override;
   void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) override;
@@ -75,15 +75,17 @@ class CudaBackend final : public Backend {
   void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) override;
   // norms.cu, norms_backward.cu
   void do_rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) override;
-  void do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width, float eps,
-                           bool accumulate) override;
+  void do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor dy, Tensor x, Tensor weight, int64_t width,
+                           float eps, bool accumulate) override;
   // rope.cu
   void do_rope(Tensor x, std::span<const int32_t> positions, std::span<const float> inverse_frequencies,
                int64_t head_dim, bool inverse) override;
+  void do_rmsnorm_rope(Tensor y, Tensor x, Tensor weight, float eps, std::span<const int32_t> positions,
+                       std::span<const float> inverse_frequencies) override;
   void extend_rope_table(std::span<const float> inverse_frequencies, int64_t positions);
   // swiglu.cu
   void do_swiglu(Tensor y, Tensor gate, Tensor up) override;
-  void do_swiglu_backward(Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up) override;
+  void do_swiglu_backward(Tensor dgate, Tensor dup, Tensor y, Tensor dy, Tensor gate, Tensor up) override;
   // rows.cu
   void do_add(Tensor y, Tensor x) override;
   void do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) override;

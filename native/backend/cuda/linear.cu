@@ -142,15 +142,16 @@ void multiply_forward(Stream& stream, const Product& product, const ForwardPlan&
   });
 }
 
-ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias) {
+ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias, const Tensor& residual) {
   const bool is_bf16 = tensor.dtype == DType::bf16;
   const auto unit = static_cast<uintptr_t>(4 * dtype_bytes(tensor.dtype));
   const bool vectorized = reinterpret_cast<uintptr_t>(tensor.data) % unit == 0 && tensor.stride % 4 == 0;
-  return {tensor.data, tensor.stride, is_bf16, accumulate, vectorized, bias.data == nullptr ? nullptr : bias.f32()};
+  return {tensor.data, tensor.stride, is_bf16,         accumulate,
+          vectorized,  bias.f32(),    residual.f32(), residual.stride};
 }
 
-void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias) {
-  const ProductOutput out = product_output(y, false, bias);
+void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) {
+  const ProductOutput out = product_output(y, false, bias, residual);
   if (w.dtype == DType::f32) {
     require_one_dtype("linear", {y, x});
     return multiply_f32(stream_, {static_cast<const float*>(w.data), weight_stride(w.cols), 1, w.rows},

@@ -1,5 +1,6 @@
 // RMS norm's gradients. With r = 1 / sqrt(mean(x²) + eps):
 //   dx = r dy w - x r³ / width Σ dy w x;  dweight = Σ over groups of dy x r
+// and, where y is wanted, y = x r w as norms.cu computes it.
 // A block sums dweight over a range of groups that depends on their number alone, a second kernel over the blocks.
 #include <algorithm>
 
@@ -11,10 +12,10 @@ namespace {
 constexpr int64_t max_parts = 512;
 constexpr int64_t min_part_groups = 16;
 
-// DX, DY, X: element types of dx, dy and x.
+// DX, DY, X: element types of dx, of dy and y, and of x.
 template <typename DX, typename DY, typename X, typename Team>
 __global__ void __launch_bounds__(Team::block)
-    rmsnorm_backward_kernel(Rows<DX> dx, float* parts, Rows<const DY> dy, Rows<const X> x, const float* weight,
+    rmsnorm_backward_kernel(Rows<DX> dx, float* parts, Rows<DY> y, Rows<const DY> dy, Rows<const X> x, const float* weight,
                             Groups groups, int64_t part_groups, float eps, bool accumulate) {
   __shared__ float scratch[warp_lanes];
   __shared__ float team_sums[Team::teams > 1 ? Team::block * vector_width : 1];
@@ -49,6 +50,10 @@ __global__ void __launch_bounds__(Team::block)
       result[i] += fmaf(-xs[i], pull, ds[i] * w[i] * r);
     }
     store8(out, result, count, dx.vectorized);
+    if (y.data == nullptr) continue;
+#pragma unroll
+    for (int i = 0; i < vector_width; ++i) xs[i] = xs[i] * r * w[i];
+    store8(groups.begin(y, group) + col, xs, count, y.vectorized);
   }
 
   if constexpr (Team::teams > 1) {
@@ -84,8 +89,9 @@ __global__ void __launch_bounds__(sum_columns* sum_lanes)
 
 }  // namespace
 
-void CudaBackend::do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tensor x, Tensor weight, int64_t width,
-                                      float eps, bool accumulate) {
+void CudaBackend::do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor dy, Tensor x, Tensor weight,
+                                      int64_t width, float eps, bool accumulate) {
+  if (y.data != nullptr) require_one_dtype("rmsnorm_backward", {y, dy});
   const Groups groups(x.rows, x.cols, width);
   const int64_t part_groups = std::max(min_part_groups, ceil_div(groups.count, max_parts));
   const int64_t part_count = ceil_div(groups.count, part_groups);
@@ -97,7 +103,7 @@ void CudaBackend::do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dy, Tens
     with_team("rmsnorm_backward", width, [&](auto team) {
       using T = decltype(team);
       launch(stream_, {part_count, T::block}, rmsnorm_backward_kernel<DX, DY, X, T>, groups_of<DX>(dx, groups),
-             parts.as<float>(), groups_of<const DY>(dy, groups), groups_of<const X>(x, groups), weight.f32(), groups,
+             parts.as<float>(), groups_of<DY>(y, groups), groups_of<const DY>(dy, groups), groups_of<const X>(x, groups), weight.f32(), groups,
              part_groups, eps, accumulate);
     });
   };

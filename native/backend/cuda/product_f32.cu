@@ -56,7 +56,8 @@ __global__ void __launch_bounds__(threads)
       const int64_t row = b_first + j + r, col = a_first + i + c * (tile / side);
       if (row >= b.outer || col >= a.outer) continue;
       float* to = static_cast<float*>(out.data) + row * out.stride + col;
-      const float value = totals[r][c] + (out.bias != nullptr ? out.bias[col] : 0.0F);
+      float value = totals[r][c] + (out.bias != nullptr ? out.bias[col] : 0.0F);
+      if (out.residual != nullptr) value += out.residual[row * out.residual_stride + col];
       *to = out.accumulate ? *to + value : value;
     }
 }

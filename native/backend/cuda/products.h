@@ -26,6 +26,8 @@ struct ProductOutput {
   bool accumulate;  // add to what it holds
   bool vectorized;  // rows begin at multiples of four elements' bytes
   const float* bias = nullptr;  // [i]
+  const float* residual = nullptr;  // element (j, i) at residual[j * residual_stride + i]
+  int64_t residual_stride = 0;
 };
 
 struct Product {
@@ -34,7 +36,7 @@ struct Product {
   ProductOutput out;
 };
 
-ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias);
+ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias, const Tensor& residual = {});
 
 // ---- the forward product --------------------------------------------------------------------------------
 // The sum over l is cut into segments: each is one chain of products of 16 elements over ascending l from 0, and the segments' sums

@@ -27,6 +27,7 @@ set(AJET_CUDA_KERNELS
   linear_gradients.cu
   norms.cu
   norms_backward.cu
+  norms_rope.cu
   operands.cu
   optimizer.cu
   product_f32.cu

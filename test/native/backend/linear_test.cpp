@@ -220,6 +220,23 @@ TEST("linear takes and gives float32 beside the compute type") {
   }
 }
 
+TEST("linear adds a residual to what it gives alone") {
+  for (const auto& backend : backends()) {
+    for (const Shape& shape : {Shape{1, 40, 33}, Shape{7, 700, 150}, Shape{70, 96, 130}, Shape{300, 64, 260}}) {
+      const Operands o(shape);
+      const ComputeMatrix x(*backend, o.x);
+      const DeviceMatrix bias(*backend, o.bias), residual(*backend, o.dy, 5);
+      const DeviceMatrix alone(*backend, Matrix(shape.m, shape.n), 2), y(*backend, Matrix(shape.m, shape.n), 3);
+      const DeviceWeight w(*backend, o.w);
+      backend->linear(alone.tensor(), x.tensor(), w.weight(), bias.tensor());
+      backend->linear(y.tensor(), x.tensor(), w.weight(), bias.tensor(), residual.tensor());
+      Floats expected = alone.values();
+      for (size_t i = 0; i < expected.size(); ++i) expected[i] += o.dy.values[i];
+      CHECK(same_bits(y.values(), expected));
+    }
+  }
+}
+
 TEST("linear names what does not fit") {
   const auto backend = backends().back();  // one that computes in f32
   const DeviceMatrix x(*backend, Matrix(4, 8)), y(*backend, Matrix(4, 5)), narrow(*backend, Matrix(4, 4));
@@ -231,6 +248,10 @@ TEST("linear names what does not fit") {
               "[linear] Expected shape [4, 5] for `y` but received [4, 4]");
   CHECK_ERROR(backend->linear(y.tensor(), x.tensor(), w.weight(), bias.tensor()),
               "[linear] Expected shape [1, 5] for `bias` but received [1, 4]");
+  CHECK_ERROR(backend->linear(y.tensor(), x.tensor(), w.weight(), {}, narrow.tensor()),
+              "[linear] Expected shape [4, 5] for `residual` but received [4, 4]");
+  CHECK_ERROR(backend->linear(y.tensor(), x.tensor(), w.weight(), {}, y.tensor()),
+              "[linear] Expected other memory than y's for `residual` but received y");
   Tensor half = x.tensor();
   half.dtype = DType::bf16;
   CHECK_ERROR(backend->linear(y.tensor(), half, w.weight()), "[linear] Expected float32 for `x` but received bfloat16");

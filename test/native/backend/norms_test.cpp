@@ -78,8 +78,10 @@ TEST("rmsnorm backward matches float64") {
       // Into the residual stream's gradient.
       const DeviceMatrix stream(*backend, c.rows, c.cols(), x), dstream(*backend, c.rows, c.cols(), start),
           dweight(*backend, 1, c.width, weight_start);
-      const ComputeMatrix dnormed(*backend, c.rows, c.cols(), dy);
-      backend->rmsnorm_backward(dstream, dweight, dnormed, stream, device_weight, c.width, eps, true);
+      const ComputeMatrix dnormed(*backend, c.rows, c.cols(), dy), normed(*backend, c.rows, c.cols());
+      backend->rmsnorm_backward(dstream, dweight, dnormed, dnormed, stream, device_weight, c.width, eps, true);
+      backend->rmsnorm(normed, stream, device_weight, c.width, eps);
+      CHECK(same_bits(dnormed.values(), normed.values()));  // the output takes its gradient's place
       Doubles accumulated = expected_dx, accumulated_dweight = expected_dweight;
       for (int64_t i = 0; i < elements; ++i) accumulated[i] += static_cast<double>(start[i]);
       for (int64_t i = 0; i < c.width; ++i) accumulated_dweight[i] += static_cast<double>(weight_start[i]);
@@ -90,7 +92,7 @@ TEST("rmsnorm backward matches float64") {
       for (const DType dtype : input_dtypes(*backend)) {
         const DeviceMatrix input(*backend, c.rows, c.cols(), x, dtype), gradient(*backend, c.rows, c.cols(), dy, dtype);
         const DeviceMatrix dw(*backend, 1, c.width);
-        backend->rmsnorm_backward(gradient, dw, gradient, input, device_weight, c.width, eps, false);
+        backend->rmsnorm_backward(gradient, dw, {}, gradient, input, device_weight, c.width, eps, false);
         if (c.width == 1) continue;  // the gradient is 0
         CHECK_LE(relative_error(gradient.values(), expected_dx), tolerance(*backend, 2e-6));
         CHECK_LE(relative_error(dw.values(), expected_dweight), tolerance(*backend, 2e-6));
@@ -106,7 +108,7 @@ TEST("rmsnorm same bits on equal backends") {
         dx(*backend, rows, cols);
     const DeviceMatrix weight(*backend, 1, width, random_floats(9, width)), dweight(*backend, 1, width);
     backend->rmsnorm(y, x, weight, width, eps);
-    backend->rmsnorm_backward(dx, dweight, y, x, weight, width, eps, false);
+    backend->rmsnorm_backward(dx, dweight, {}, y, x, weight, width, eps, false);
     Floats all = y.values();
     append(all, dx.values());
     append(all, dweight.values());

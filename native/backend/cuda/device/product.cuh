@@ -165,6 +165,7 @@ AJET_DEVICE void finish_four(const ProductOutput& out, int64_t row, int64_t col,
   const auto finished = [&](int i, float held) {
     float value = 0.0F + sum.values[i];  // as sums of segments begin
     if (out.bias != nullptr) value += out.bias[col + i];
+    if (out.residual != nullptr) value += out.residual[row * out.residual_stride + col + i];
     return out.accumulate ? held + value : value;
   };
   const auto store = [&](auto* to) {
