@@ -2,7 +2,7 @@
 // formulas; nothing is rounded in between.
 #include <algorithm>
 
-#include "backend/cuda/device/team.cuh"
+#include "backend/cuda/device/norm.cuh"
 
 namespace ajet::cuda {
 namespace {
@@ -41,26 +41,17 @@ __global__ void __launch_bounds__(Team::block)
     rmsnorm_rope_kernel(Rows<T> y, Rows<const T> x, const float* weight, Groups heads, float eps, Rotation rotation) {
   __shared__ float scratch[warp_lanes];
   __shared__ float normed[Team::block * vector_width];
-  const int64_t group = static_cast<int64_t>(blockIdx.x) * Team::teams + Team::index();
-  const bool active = group < heads.count;  // an idle team computes what it does not use, as all threads must meet
-  const int64_t col = Team::column(), count = heads.width - col;
-  float values[vector_width], w[vector_width];
-  load8(values, heads.begin(x, active ? group : 0) + col, count, x.vectorized);
-  load8(w, weight + col, count, heads.width % vector_width == 0);
-  float squares = 0.0F;
-#pragma unroll
-  for (int i = 0; i < vector_width; ++i) squares = fmaf(values[i], values[i], squares);
-  const float scale = 1.0F / sqrtf(Team::sum(squares, scratch) / static_cast<float>(heads.width) + eps);
+  const auto group = TeamGroup<Team>::of_this_thread(heads);
+  float values[vector_width];
+  load_normed<Team>(values, x, weight, heads, group.index, eps, scratch);
   float* head = normed + Team::index() * Team::max_width;
+  const int64_t col = Team::column(), count = heads.width - col;
 #pragma unroll
-  for (int i = 0; i < vector_width; ++i) {
-    values[i] = values[i] * scale * w[i];
-    head[col + i] = values[i];
-  }
+  for (int i = 0; i < vector_width; ++i) head[col + i] = values[i];
   __syncthreads();
-  if (!active || count <= 0) return;
-  turn(values, head, col, count, rotation.half, rotation.angles(group / heads.per_row));
-  store8(heads.begin(y, group) + col, values, count, y.vectorized);
+  if (!group.active || count <= 0) return;
+  turn(values, head, col, count, rotation.half, rotation.angles(group.index / heads.per_row));
+  store8(heads.begin(y, group.index) + col, values, count, y.vectorized);
 }
 
 }  // namespace
