@@ -8,7 +8,7 @@ import { ajet, temporaryFolder } from "../cli/ajet.js";
 import { makeRun } from "./run-fixture.js";
 
 it("ajet logview prints one address, serves there, and ends on a signal", async () => {
-  const experiments = join(temporaryFolder(true), "x");
+  const experiments = join(temporaryFolder(), "x");
   await makeRun(experiments, "run");
   const child = spawn(process.execPath, [
     join(ROOT, "dist/cli/main.js"),

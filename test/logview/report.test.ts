@@ -9,7 +9,7 @@ import { HOSTILE, makeRun, ownId, withReply } from "./run-fixture.js";
 
 describe("report.html", () => {
   it("is one file that asks for nothing and runs nothing", async () => {
-    const run = await makeRun(join(temporaryFolder(true), "x"), "run", {
+    const run = await makeRun(join(temporaryFolder(), "x"), "run", {
       steps: 6,
       settings: { hostile: HOSTILE },
       summary: { steps: 6, success_rate_before: 0.25, success_rate_after: 0.75, total_seconds: 9 },
@@ -34,7 +34,7 @@ describe("report.html", () => {
   });
 
   it("does without evaluations, token log and metrics", async () => {
-    const run = await makeRun(join(temporaryFolder(true), "x"), "run");
+    const run = await makeRun(join(temporaryFolder(), "x"), "run");
     rmSync(run.tokensFolder, { recursive: true });
     rmSync(run.metricsFile);
     const html = readFileSync(await writeRunReport(run.path, "run"), "utf8");
@@ -43,7 +43,7 @@ describe("report.html", () => {
   });
 
   it("says so where the token log is damaged", async () => {
-    const run = await makeRun(join(temporaryFolder(true), "x"), "run");
+    const run = await makeRun(join(temporaryFolder(), "x"), "run");
     for (const name of readdirSync(run.tokensFolder)) writeFileSync(join(run.tokensFolder, name), "no log");
     const html = readFileSync(await writeRunReport(run.path, "run"), "utf8");
     expect(html.match(/<article/g)).toBeNull();
@@ -53,7 +53,7 @@ describe("report.html", () => {
 
 describe("telling episodes", () => {
   it("are different ones, each for its reason, the bad case among them", async () => {
-    const run = await makeRun(join(temporaryFolder(true), "x"), "run", { steps: 8 });
+    const run = await makeRun(join(temporaryFolder(), "x"), "run", { steps: 8 });
     await using log = await TokenLogReader.open(run.tokensFolder);
     const telling = await tellingEpisodes(log, 10);
     expect(new Set(telling.map(({ header }) => header.key)).size).toBe(10);

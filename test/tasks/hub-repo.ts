@@ -1,11 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import type { Patience } from "../../src/tasks/hub/hub-api.js";
 import type { HubSettings } from "../../src/tasks/hub/hub-settings.js";
+import { temporaryFolder } from "../temporary-folder.js";
 import { HubServer, type RepoFile } from "./hub-server.js";
+
+export { temporaryFolder };
 
 /** The repository that `fixtures/make_gsm8k_parquet.py` made. */
 export const GSM8K = fileURLToPath(new URL("./fixtures/gsm8k", import.meta.url));
@@ -46,10 +48,4 @@ export async function hubWithGsm8k(folder = GSM8K): Promise<{ hub: HubServer; se
   onTestFinished(() => hub.stop());
   const home = temporaryFolder();
   return { hub, home, settings: { endpoint: hub.url, cacheFolder: join(home, "hub"), offline: false } };
-}
-
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "ajet-hub-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }

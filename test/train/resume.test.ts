@@ -107,7 +107,7 @@ describe("a run that is stopped", () => {
 
 describe("--resume", () => {
   it("takes the newest training run of the YAML, by its own configuration", async () => {
-    const own = temporaryFolder(true);
+    const own = temporaryFolder();
     cpSync(whole, join(own, "older"), { recursive: true });
     await new Promise((resolve) => setTimeout(resolve, 20));
     cpSync(whole, join(own, "newest"), { recursive: true });
@@ -126,7 +126,7 @@ describe("--resume", () => {
     [["train", ...["--set", "experiment_name=evaluation"], "--resume"], "holds an evaluation"],
     [["train", "other.yaml", "--resume", "whole"], "Cannot read the configuration"],
   ])("refuses %j", async (args, message) => {
-    const own = temporaryFolder(true);
+    const own = temporaryFolder();
     mkdirSync(join(own, "evaluation"));
     writeFileSync(join(own, "evaluation/run.json"), JSON.stringify({ ...readJson(whole, "run.json"), kind: "eval" }));
     const { code, stderr } = await ajet([...args, "--set", `experiment_dir=${own}`]);

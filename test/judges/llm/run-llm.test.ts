@@ -165,7 +165,7 @@ describe("the cache", () => {
     readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".json"));
 
   it("answers equal questions of every run with the same model and endpoint, without the key in it", async () => {
-    const cacheFolder = temporaryFolder(true);
+    const cacheFolder = temporaryFolder();
     expect(await open({ cacheFolder }).ask(question("x"))).toBe("re: x");
     expect(await open({ cacheFolder, apiKey: "another" }).ask(question("x"))).toBe("re: x");
     expect(endpoint.requests).toHaveLength(1);
@@ -179,7 +179,7 @@ describe("the cache", () => {
   });
 
   it("is passed over, and set anew, where an answer was of no use", async () => {
-    const cacheFolder = temporaryFolder(true);
+    const cacheFolder = temporaryFolder();
     endpoint.behave = ({ number }) => ({ answer: `answer ${number}` });
     const llm = open({ cacheFolder });
     await llm.ask(question("x"));
@@ -193,7 +193,7 @@ describe("the cache", () => {
     ["another question's answer", (file: string) => writeFileSync(file, '{"url":"","body":"","answer":"no"}')],
     ["no object", (file: string) => writeFileSync(file, "null")],
   ])("does not believe %s", async (_, damage) => {
-    const cacheFolder = temporaryFolder(true);
+    const cacheFolder = temporaryFolder();
     await open({ cacheFolder }).ask(question("x"));
     damage(join(cacheFolder, filesIn(cacheFolder)[0] as string));
     expect(await open({ cacheFolder }).ask(question("x"))).toBe("re: x");
@@ -203,14 +203,14 @@ describe("the cache", () => {
   });
 
   it("keeps no failures", async () => {
-    const cacheFolder = temporaryFolder(true);
+    const cacheFolder = temporaryFolder();
     failing(1, { status: 400 });
     await expect(open({ cacheFolder }).ask(question("x"))).rejects.toThrow(/400/);
     expect(await open({ cacheFolder }).ask(question("x"))).toBe("at last");
   });
 
   it("holds what many write at once", async () => {
-    const folder = temporaryFolder(true);
+    const folder = temporaryFolder();
     const caches = Array.from({ length: 4 }, () => new AnswerCache(folder));
     const write = (i: number) => (caches[i % 4] as AnswerCache).set("url", `body ${i % 10}`, `answer ${i % 10}`);
     await Promise.all(Array.from({ length: 200 }, (_, i) => write(i)));
@@ -221,7 +221,7 @@ describe("the cache", () => {
   });
 
   it("that cannot be written is told of once, and costs no answer", async () => {
-    const cacheFolder = join(temporaryFolder(true), "file");
+    const cacheFolder = join(temporaryFolder(), "file");
     writeFileSync(cacheFolder, "in the way");
     const problems: string[] = [];
     const llm = open({ cacheFolder }, (message) => problems.push(message));

@@ -153,7 +153,7 @@ describe.skipIf(!isInstalled)("with onnxruntime-node", () => {
   });
 
   it("refuses a file that is no model, and a model without a tokenizer", async () => {
-    const folder = temporaryFolder(true);
+    const folder = temporaryFolder();
     const model_path = join(folder, "model.onnx");
     writeFileSync(model_path, "no model");
     await expect(judge({ model_path }).prepare()).rejects.toThrow(/tokenizer_path/);
