@@ -278,4 +278,10 @@ void Backend::top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs,
   if (!tokens.empty()) do_top_logprobs(tokens, logprobs, logits, row, inverse_temperature);
 }
 
+// ---- optimizer ----------------------------------------------------------------------------------------
+
+void Backend::adamw_update(std::span<const AdamwParameter> parameters) {
+  for (const AdamwParameter& p : parameters) adamw(p.w, p.m, p.v, p.gradient, p.elements, p.args);
+}
+
 }  // namespace ajet

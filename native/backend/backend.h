@@ -23,6 +23,7 @@ struct MemoryUse {
   size_t active_bytes = 0;
   size_t peak_bytes = 0;
   size_t limit_bytes = 0;  // 0: none
+  size_t host_bytes = 0;   // of allocate_host(), beside the device's
 };
 
 // A place in a device's memory, as another process on the machine can map it.
@@ -52,6 +53,14 @@ struct AdamwArgs {
   void* compute_copy = nullptr;  // where set: receives the new weights in Backend::compute_dtype()
 };
 
+// A parameter of an update, flat storage of f32.
+struct AdamwParameter {
+  float *w, *m, *v;
+  const float* gradient;
+  int64_t elements;
+  AdamwArgs args;
+};
+
 class Backend : public std::enable_shared_from_this<Backend> {
  public:
   virtual ~Backend() = default;
@@ -70,6 +79,13 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void copy(void* device_to, const void* device_from, size_t bytes) = 0;
   virtual void zero(void* device, size_t bytes) = 0;
+
+  // ---- the host's memory beside the device's ----------------------------------------------------------
+  // False: the device computes in the host's memory (the CPU).
+  bool has_own_memory() const { return !shared_device().empty(); }
+  // Zero-filled host memory that ops take as they take the device's, at the speed of the bus between them, and that
+  // adamw_update() is made for. Page-locked. Throws out_of_memory with the size asked for.
+  virtual Buffer allocate_host(size_t bytes) { return allocate(bytes); }
 
   // ---- memory of other processes ----------------------------------------------------------------------
   // The device's name for all processes of the machine. "": its memory is the host's, and shared as such (the CPU).
@@ -183,6 +199,9 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual double sum_squares(const float* x, int64_t elements) = 0;
   // AdamW (Loshchilov & Hutter 2019): m, v biased moments, bias-corrected step, decoupled decay.
   virtual void adamw(float* w, float* m, float* v, const float* gradient, int64_t elements, const AdamwArgs& args) = 0;
+  // adamw of each parameter, with its bits. What lies in memory of allocate_host() goes through the device in chunks:
+  // one comes in while another is updated and a third goes out.
+  virtual void adamw_update(std::span<const AdamwParameter> parameters);
   // y = a * x + y
   virtual void axpy(float* y, float a, const float* x, int64_t elements) = 0;
 

@@ -34,6 +34,10 @@ TrainerConfig read_trainer_options(Napi::Value value) {
   optimizer.total_steps = options.integer("totalSteps", optimizer.total_steps, 0, max_count);
   optimizer.final_ratio = options.number("finalRatio", optimizer.final_ratio, {.low = 0, .high = 1});
   config.max_batch_tokens = options.integer("maxBatchTokens", config.max_batch_tokens, 1, 1LL << 31);
+  config.offload = options.choice<OptimizerOffload>("offload", config.offload,
+                                                    {{"none", OptimizerOffload::none},
+                                                     {"moments", OptimizerOffload::moments},
+                                                     {"moments_and_master", OptimizerOffload::moments_and_master}});
   config.reference = options.flag("reference", config.reference);
   options.finish();
   return config;

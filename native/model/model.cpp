@@ -98,9 +98,18 @@ std::shared_ptr<Model> Model::random(std::shared_ptr<Backend> backend, const Mod
 
 std::shared_ptr<Model> Model::frozen_copy() const {
   auto copy = std::make_shared<Model>(backend_, config_);
+  if (weights_.matrix_place() == MatrixPlace::host) copy->weights_.move_matrices_to_host();
   copy->weights_.copy_from(weights_);
   copy->version_ = version_;
   return copy;
+}
+
+void Model::offload_master_weights() {
+  if (weights_.matrix_place() == MatrixPlace::host) return;
+  if (shared_ || attached_)
+    fail(ErrorCode::invalid_argument,
+         "[offload] Expected weights that no other process reads yet: create the trainer, then share");
+  weights_.move_matrices_to_host();
 }
 
 void Model::set_version(uint64_t version) {

@@ -64,6 +64,10 @@ class Model {
   SharedWeights* shared() { return shared_.get(); }        // null: no other process can read them
   AttachedWeights* attached() { return attached_.get(); }  // null: they are this process' own
 
+  // The matrices' f32 master copies go to host memory, for good; products' copies and vectors stay on the device. Throws
+  // invalid_argument where other processes read the weights already.
+  void offload_master_weights();
+
   // A second model on the same backend with a copy of the weights (the frozen reference).
   std::shared_ptr<Model> frozen_copy() const;
 

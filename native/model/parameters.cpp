@@ -24,7 +24,13 @@ class LayoutBuilder {
     const int64_t length = total_rows(parts);
     append({name, 1, length, false, false, 0, round_up(length, 16)}, parts);
   }
-  ParameterLayout take() { return std::move(layout_); }
+  // Matrices first.
+  ParameterLayout take() {
+    place([](const Parameter& p) { return p.matrix; });
+    layout_.matrix_elements = layout_.elements;
+    place([](const Parameter& p) { return !p.matrix; });
+    return std::move(layout_);
+  }
 
  private:
   static int64_t total_rows(const std::vector<Part>& parts) {
@@ -32,10 +38,16 @@ class LayoutBuilder {
     for (const Part& part : parts) rows += part.rows;
     return rows;
   }
+  template <typename Belongs>
+  void place(const Belongs& belongs) {
+    for (Parameter& parameter : layout_.parameters) {
+      if (!belongs(parameter)) continue;
+      parameter.offset = layout_.elements;
+      layout_.elements += round_up(parameter.elements, 64);
+    }
+  }
   void append(Parameter parameter, const std::vector<Part>& parts) {
     const int index = static_cast<int>(layout_.parameters.size());
-    parameter.offset = layout_.elements;
-    layout_.elements += round_up(parameter.elements, 64);
     layout_.parameters.push_back(std::move(parameter));
     int64_t first_row = 0;
     for (const Part& part : parts) {
@@ -101,26 +113,57 @@ int ParameterLayout::find(const std::string& name) const {
   return -1;
 }
 
-ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
-                               ArenaUse use)
-    : backend_(std::move(backend)),
-      layout_(std::move(layout)),
-      buffer_(backend_->allocate(static_cast<size_t>(layout_->elements) * sizeof(float))) {
-  const DType dtype = backend_->compute_dtype();
-  if (use == ArenaUse::weights && dtype != DType::f32)
-    compute_buffer_ = backend_->allocate(static_cast<size_t>(layout_->elements * dtype_bytes(dtype)));
+ArenaBytes ParameterArena::bytes(const ParameterLayout& layout, DType compute_dtype, ArenaUse use, MatrixPlace place) {
+  const int64_t on_device =
+      place == MatrixPlace::device ? layout.elements : layout.elements - layout.matrix_elements;
+  ArenaBytes bytes{.device = static_cast<size_t>(on_device) * sizeof(float)};
+  if (use == ArenaUse::weights && compute_dtype != DType::f32)
+    bytes.device += static_cast<size_t>(layout.matrix_elements * dtype_bytes(compute_dtype));
+  if (place == MatrixPlace::host) bytes.host = static_cast<size_t>(layout.matrix_elements) * sizeof(float);
+  return bytes;
 }
 
 ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
-                               Buffer values, Buffer compute)
+                               ArenaUse use, MatrixPlace place)
+    : backend_(std::move(backend)), layout_(std::move(layout)), place_(place) {
+  const DType dtype = backend_->compute_dtype();
+  const bool with_copy = use == ArenaUse::weights && dtype != DType::f32;
+  const bool split = with_copy || place == MatrixPlace::host;
+  const auto bytes_of = [](int64_t elements, DType of) { return static_cast<size_t>(elements * dtype_bytes(of)); };
+  const size_t bytes = bytes_of(split ? layout_->matrix_elements : layout_->elements, DType::f32);
+  values_ = place == MatrixPlace::host ? backend_->allocate_host(bytes) : backend_->allocate(bytes);
+  if (split) vectors_ = backend_->allocate(bytes_of(layout_->elements - layout_->matrix_elements, DType::f32));
+  if (with_copy) compute_buffer_ = backend_->allocate(bytes_of(layout_->matrix_elements, dtype));
+}
+
+ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
+                               Buffer values, Buffer vectors, Buffer compute, MatrixPlace place)
     : backend_(std::move(backend)),
       layout_(std::move(layout)),
-      buffer_(std::move(values)),
+      values_(std::move(values)),
+      place_(place),
+      vectors_(std::move(vectors)),
       compute_buffer_(std::move(compute)) {}
 
 void ParameterArena::move_to(Buffer values) {
-  backend_->copy(values.data(), buffer_.data(), buffer_.bytes());
-  buffer_ = std::move(values);
+  backend_->copy(values.data(), values_.data(), values_.bytes());
+  values_ = std::move(values);
+}
+
+void ParameterArena::move_matrices_to_host() {
+  if (place_ == MatrixPlace::host) return;
+  if (place_ != MatrixPlace::device || compute_buffer_.data() == nullptr)
+    fail(ErrorCode::internal, "[move_matrices_to_host] Expected matrices on the device and a copy for products");
+  Buffer matrices = backend_->allocate_host(values_.bytes());
+  backend_->copy(matrices.data(), values_.data(), values_.bytes());
+  values_ = std::move(matrices);
+  place_ = MatrixPlace::host;
+}
+
+float* ParameterArena::values(int parameter) const {
+  const Parameter& p = layout_->parameters.at(static_cast<size_t>(parameter));
+  if (!p.matrix && vectors_.data() != nullptr) return vectors_.f32() + (p.offset - layout_->matrix_elements);
+  return values_.data() == nullptr ? nullptr : values_.f32() + p.offset;
 }
 
 const Parameter& ParameterArena::matrix(int parameter) const {
@@ -131,7 +174,7 @@ const Parameter& ParameterArena::matrix(int parameter) const {
 
 Weight ParameterArena::master(int parameter) const {
   const Parameter& p = matrix(parameter);
-  return {data() + p.offset, DType::f32, p.rows, p.cols};
+  return {values(parameter), DType::f32, p.rows, p.cols};
 }
 
 Weight ParameterArena::weight(int parameter) const {
@@ -149,11 +192,12 @@ void* ParameterArena::compute_copy(int parameter) const {
 Tensor ParameterArena::vector(int parameter) const {
   const Parameter& p = layout_->parameters.at(static_cast<size_t>(parameter));
   if (p.matrix) fail(ErrorCode::internal, "[vector] Expected a vector but `" + p.name + "` is a matrix");
-  return {data() + p.offset, DType::f32, 1, p.cols, p.cols};
+  return {values(parameter), DType::f32, 1, p.cols, p.cols};
 }
 
 void ParameterArena::zero() {
-  backend_->zero(data(), buffer_.bytes());
+  backend_->zero(values_.data(), values_.bytes());
+  backend_->zero(vectors_.data(), vectors_.bytes());
   backend_->zero(compute_buffer_.data(), compute_buffer_.bytes());
 }
 
@@ -162,9 +206,10 @@ void ParameterArena::copy_from(const ParameterArena& other) {
     fail(ErrorCode::invalid_argument, "[copy_from] Expected an arena of " + std::to_string(elements()) +
                                           " elements but received " + std::to_string(other.elements()));
   }
-  if (other.compute_buffer_.bytes() != compute_buffer_.bytes())
+  if (other.values_.bytes() != values_.bytes() || other.compute_buffer_.bytes() != compute_buffer_.bytes())
     fail(ErrorCode::invalid_argument, "[copy_from] Expected an arena of the same use");
-  backend_->copy(data(), other.data(), buffer_.bytes());
+  backend_->copy(values_.data(), other.values_.data(), values_.bytes());
+  backend_->copy(vectors_.data(), other.vectors_.data(), vectors_.bytes());
   backend_->copy(compute_buffer_.data(), other.compute_buffer_.data(), compute_buffer_.bytes());
 }
 
@@ -172,20 +217,22 @@ void ParameterArena::read(const ParameterSlice& slice, std::vector<float>& out) 
   const Parameter& p = layout_->parameters.at(static_cast<size_t>(slice.parameter));
   out.resize(static_cast<size_t>(p.matrix ? slice.rows * p.cols : slice.rows));
   if (p.matrix) {
-    backend_->read_weight_rows(out.data(), master(slice.parameter), slice.first_row, slice.rows);
+    const Weight stored = place_ == MatrixPlace::another_process ? weight(slice.parameter) : master(slice.parameter);
+    backend_->read_weight_rows(out.data(), stored, slice.first_row, slice.rows);
   } else {
-    backend_->download(out.data(), data() + p.offset + slice.first_row, out.size() * sizeof(float));
+    backend_->download(out.data(), values(slice.parameter) + slice.first_row, out.size() * sizeof(float));
   }
 }
 
-void ParameterArena::write(const ParameterSlice& slice, const float* values) {
+void ParameterArena::write(const ParameterSlice& slice, const float* source) {
   const Parameter& p = layout_->parameters.at(static_cast<size_t>(slice.parameter));
   if (p.matrix) {
-    backend_->write_weight_rows(master(slice.parameter), slice.first_row, slice.rows, values);
+    backend_->write_weight_rows(master(slice.parameter), slice.first_row, slice.rows, source);
     if (compute_copy(slice.parameter) != nullptr)
-      backend_->write_weight_rows(weight(slice.parameter), slice.first_row, slice.rows, values);
+      backend_->write_weight_rows(weight(slice.parameter), slice.first_row, slice.rows, source);
   } else {
-    backend_->upload(data() + p.offset + slice.first_row, values, static_cast<size_t>(slice.rows) * sizeof(float));
+    const size_t bytes = static_cast<size_t>(slice.rows) * sizeof(float);
+    backend_->upload(values(slice.parameter) + slice.first_row, source, bytes);
   }
 }
 

@@ -36,7 +36,8 @@ struct ParameterSlice {
 struct ParameterLayout {
   std::vector<Parameter> parameters;
   std::vector<ParameterSlice> slices;
-  int64_t elements = 0;  // of an arena
+  int64_t elements = 0;         // of an arena
+  int64_t matrix_elements = 0;  // of them: the matrices, which lie before the vectors
 
   static ParameterLayout build(const ModelConfig& config, const Backend& backend);
   int find(const std::string& name) const;  // index into parameters, -1 where there is none
@@ -46,29 +47,49 @@ struct ParameterLayout {
 // twice, the f32 master copy that the optimizer updates and a copy in that type. `values` (gradients, moments) are f32.
 enum class ArenaUse { weights, values };
 
+// Where the f32 elements of an arena's matrices lie. Vectors, a thousandth of a model, are always on the device.
+enum class MatrixPlace {
+  device,
+  host,            // Backend::allocate_host()
+  another_process  // in its host memory: products' copy is all there is here
+};
+
+struct ArenaBytes {
+  size_t device = 0, host = 0;
+};
+
 class ParameterArena {
  public:
   ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
-                 ArenaUse use = ArenaUse::values);  // zeros
-  // Over weights that lie somewhere already; `compute` is empty where compute_dtype() is f32.
+                 ArenaUse use = ArenaUse::values, MatrixPlace place = MatrixPlace::device);  // zeros
+  // Over weights that lie on the device already, as the members below hold them.
   ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout, Buffer values,
-                 Buffer compute);
+                 Buffer vectors, Buffer compute, MatrixPlace place);
+
+  // What an arena takes.
+  static ArenaBytes bytes(const ParameterLayout& layout, DType compute_dtype, ArenaUse use, MatrixPlace place);
 
   const ParameterLayout& layout() const { return *layout_; }
   std::shared_ptr<const ParameterLayout> shared_layout() const { return layout_; }
-  float* data() const { return buffer_.f32(); }
+  float* data() const { return values_.f32(); }          // what the members below hold
+  float* vector_data() const { return vectors_.f32(); }  // null where data() has the vectors too
+  float* values(int parameter) const;  // its f32 storage, wherever that lies; null in another process
   int64_t elements() const { return layout_->elements; }
+  MatrixPlace matrix_place() const { return place_; }
   void* compute_data() const { return compute_buffer_.data(); }  // null where products read the f32 elements
-  // The elements go to other host memory of their size.
+  // All elements, which lie in one place, go to another of their size.
   void move_to(Buffer values);
+  // The matrices' f32 elements go to host memory; products must have a copy of their own. Nothing else moves.
+  void move_matrices_to_host();
   Weight weight(int parameter) const;        // a matrix, as products read it
   void* compute_copy(int parameter) const;  // of a matrix; null where products read the f32 elements themselves
   Tensor vector(int parameter) const;  // a vector, one row
   void zero();
   void copy_from(const ParameterArena& other);
-  // One Hugging Face tensor, row-major, f32. read: out has slice.rows * cols elements.
+  // One Hugging Face tensor, row-major, f32. read: out has slice.rows * cols elements; a matrix whose f32 elements lie
+  // in another process is read as products read it.
   void read(const ParameterSlice& slice, std::vector<float>& out) const;
-  void write(const ParameterSlice& slice, const float* values);
+  void write(const ParameterSlice& slice, const float* source);
 
  private:
   const Parameter& matrix(int parameter) const;
@@ -76,8 +97,12 @@ class ParameterArena {
 
   std::shared_ptr<Backend> backend_;
   std::shared_ptr<const ParameterLayout> layout_;
-  Buffer buffer_;
-  Buffer compute_buffer_;  // same offsets, in the backend's compute type; empty where that is f32
+  // The f32 elements: all of them, or, where matrices may lie elsewhere than vectors (host memory, weights with a copy
+  // for products), the matrices' alone.
+  Buffer values_;
+  MatrixPlace place_;
+  Buffer vectors_;         // f32; empty where values_ holds them
+  Buffer compute_buffer_;  // the matrices, same offsets, in the backend's compute type; empty where that is f32
 };
 
 }  // namespace ajet

@@ -15,10 +15,6 @@ static_assert(sizeof(WeightsControl) <= config_offset);
 
 size_t master_bytes(const ParameterLayout& layout) { return static_cast<size_t>(layout.elements) * sizeof(float); }
 
-size_t compute_bytes(const ParameterLayout& layout, DType dtype) {
-  return dtype == DType::f32 ? 0 : static_cast<size_t>(layout.elements * dtype_bytes(dtype));
-}
-
 // FNV-1a, 64 bits, of everything that decides where a weight lies and what it is.
 uint64_t table_digest(const ParameterLayout& layout, const Backend& backend) {
   const DType dtype = backend.compute_dtype();
@@ -61,8 +57,12 @@ SharedWeights::SharedWeights(Backend& backend, const ModelConfig& config, Parame
   std::memcpy(control->device, device.c_str(), device.size() + 1);
   std::memcpy(header + config_offset, config_json.data(), config_json.size());
   if (on_device_) {
-    control->master = backend.export_memory(weights.data());
-    if (weights.compute_data() != nullptr) control->compute = backend.export_memory(weights.compute_data());
+    control->matrices_on_host = weights.matrix_place() == MatrixPlace::host;
+    if (control->matrices_on_host == 0) control->master = backend.export_memory(weights.data());
+    if (weights.compute_data() != nullptr) {
+      control->vectors = backend.export_memory(weights.vector_data());
+      control->compute = backend.export_memory(weights.compute_data());
+    }
     backend.synchronize();
   } else {
     void* moved = memory_->map(header_bytes, weights_bytes, MapAccess::read_write);
@@ -124,13 +124,21 @@ ParameterArena AttachedWeights::arena(const std::shared_ptr<AttachedWeights>& se
   }
   if (!on_device) {
     void* data = self->memory_.map(control.weights_offset, bytes, MapAccess::read_only);
-    return ParameterArena(backend, layout, Buffer::within(self, data, bytes), Buffer());
+    return ParameterArena(backend, layout, Buffer::within(self, data, bytes), Buffer(), Buffer(), MatrixPlace::device);
   }
-  Buffer values = backend->import_memory(control.master, bytes);
-  Buffer compute;
-  if (const size_t copy = compute_bytes(*layout, self->dtype()); copy > 0)
-    compute = backend->import_memory(control.compute, copy);
-  return ParameterArena(backend, layout, std::move(values), std::move(compute));
+  const auto import = [&](const DeviceMemoryHandle& handle, int64_t elements, DType dtype) {
+    return backend->import_memory(handle, static_cast<size_t>(elements * dtype_bytes(dtype)));
+  };
+  const bool on_host = control.matrices_on_host != 0;
+  const bool with_copy = self->dtype() != DType::f32;
+  Buffer values, vectors, compute;
+  if (!on_host) values = import(control.master, with_copy ? layout->matrix_elements : layout->elements, DType::f32);
+  if (with_copy) {
+    vectors = import(control.vectors, layout->elements - layout->matrix_elements, DType::f32);
+    compute = import(control.compute, layout->matrix_elements, self->dtype());
+  }
+  return ParameterArena(backend, layout, std::move(values), std::move(vectors), std::move(compute),
+                        on_host ? MatrixPlace::another_process : MatrixPlace::device);
 }
 
 }  // namespace ajet

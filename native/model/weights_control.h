@@ -28,7 +28,7 @@ struct alignas(64) WeightsReaderSlot {
 // The first bytes of the segment.
 struct WeightsControl {
   static constexpr uint64_t expected_magic = 0x7374686769656A61U;  // "ajeights"
-  static constexpr uint32_t expected_layout = 1;                   // of the segment; raised when anything here changes
+  static constexpr uint32_t expected_layout = 2;                   // of the segment; raised when anything here changes
 
   uint64_t magic;
   uint32_t layout;
@@ -38,7 +38,9 @@ struct WeightsControl {
   uint64_t weights_offset, weights_bytes;  // bytes 0: they are in device memory, below
   uint64_t table_digest;                   // of the parameters' names, shapes, dtypes and offsets
   char device[32];                         // Backend::shared_device(): "" for the host's memory
-  DeviceMemoryHandle master, compute;      // of device memory
+  // Of device memory. With a compute copy `master` is of the matrices alone, beside `vectors`.
+  DeviceMemoryHandle master, vectors, compute;
+  uint64_t matrices_on_host;               // 1: the run has them in its host memory; there is no `master`
   uint64_t writer;                         // ProcessMark::packed()
   std::atomic<uint64_t> sequence;          // odd while the weights are written
   std::atomic<uint64_t> version;           // of the weights that were last complete

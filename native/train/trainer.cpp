@@ -37,6 +37,16 @@ void check_config(const TrainerConfig& config) {
   expect(config.head_scratch_bytes >= 1, "`head_scratch_bytes` >= 1", static_cast<double>(config.head_scratch_bytes));
 }
 
+void place_master_weights(Model& model, OptimizerOffload offload) {
+  if (offload != OptimizerOffload::moments_and_master || !model.backend()->has_own_memory()) return;
+  if (model.backend()->compute_dtype() == DType::f32) {
+    fail(ErrorCode::invalid_argument,
+         "[trainer] Expected \"none\" or \"moments\" for `offload` but received \"moments_and_master\": a model in "
+         "float32 computes with its master weights; load it in bfloat16 to offload them");
+  }
+  model.offload_master_weights();
+}
+
 // AdamW over every parameter, gradients scaled to the norm's limit.
 void update_weights(TrainerCore& core, StepStats& stats) {
   const OptimizerConfig& config = core.config.optimizer;
@@ -50,15 +60,20 @@ void update_weights(TrainerCore& core, StepStats& stats) {
                  .gradient_scale = static_cast<float>(clip),
                  .step = core.steps + 1};
   ParameterArena& weights = core.model->weights();
-  const std::vector<Parameter>& parameters = weights.layout().parameters;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const Parameter& p = parameters[i];
-    args.compute_copy = p.matrix ? weights.compute_copy(static_cast<int>(i)) : nullptr;
+  const std::vector<Parameter>& layout = weights.layout().parameters;
+  std::vector<AdamwParameter> parameters;
+  for (int i = 0; i < static_cast<int>(layout.size()); ++i) {
+    const Parameter& p = layout[static_cast<size_t>(i)];
+    args.compute_copy = p.matrix ? weights.compute_copy(i) : nullptr;
     args.weight_decay = p.decay ? static_cast<float>(config.weight_decay) : 0.0F;
-    core.model->backend()->adamw(weights.data() + p.offset, core.first_moment.data() + p.offset,
-                                 core.second_moment.data() + p.offset, core.gradients.data() + p.offset, p.elements,
-                                 args);
+    parameters.push_back({.w = weights.values(i),
+                          .m = core.first_moment.values(i),
+                          .v = core.second_moment.values(i),
+                          .gradient = core.gradients.values(i),
+                          .elements = p.elements,
+                          .args = args});
   }
+  core.model->backend()->adamw_update(parameters);
   ++core.steps;
   core.model->weights_changed();
   stats.updated = true;
@@ -92,6 +107,7 @@ Trainer::Trainer(std::shared_ptr<Model> model, const TrainerConfig& config) {
     fail(ErrorCode::invalid_argument,
          "[trainer] Expected a model with weights of its own, but they are those of a training run in another process");
   }
+  place_master_weights(*model, config.offload);
   state_ = std::make_unique<State>(std::move(model), config);
 }
 

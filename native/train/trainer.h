@@ -26,6 +26,13 @@ struct OptimizerConfig {
   double final_ratio = 0.0;       // of learning_rate at the end
 };
 
+// What of AdamW's state lies in the host's memory. An update then takes as long as the bus needs for it, each way.
+enum class OptimizerOffload : uint8_t {
+  none = 0,
+  moments = 1,            // 8 bytes a parameter
+  moments_and_master = 2  // 12: the f32 master weights, too
+};
+
 // Step counts from 0. Warm-up is linear from learning_rate / warmup_steps.
 double learning_rate_at(const OptimizerConfig& config, int64_t step);
 
@@ -34,7 +41,12 @@ struct TrainerConfig {
   int64_t max_batch_tokens = 4096;  // rows of one micro-batch; a longer path is computed in segments
   int64_t head_scratch_bytes = 256LL << 20;  // logits held at once
   bool reference = false;           // keep a frozen copy of the weights for KL
+  // The same bits in every mode. No effect on a device that computes in the host's memory.
+  OptimizerOffload offload = OptimizerOffload::none;
 };
+
+// What a trainer's optimizer holds beside the gradients: moments and f32 master weights, in bytes.
+ArenaBytes optimizer_state_bytes(const ParameterLayout& layout, const Backend& backend, OptimizerOffload offload);
 
 struct StepBatch {
   std::vector<CallChoice> calls;
@@ -69,6 +81,8 @@ struct StepStats {
 
 class Trainer {
  public:
+  // Throws invalid_argument on an option out of its range, and on moments_and_master where products read the f32
+  // weights themselves (dtype float32). The model's master weights stay where `offload` puts them.
   Trainer(std::shared_ptr<Model> model, const TrainerConfig& config);
   ~Trainer();
 

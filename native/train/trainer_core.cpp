@@ -6,8 +6,12 @@ namespace ajet {
 
 namespace {
 
-ParameterArena arena_beside(const Model& model) {
-  return ParameterArena(model.backend(), model.weights().shared_layout());
+ParameterArena arena_beside(const Model& model, MatrixPlace place = MatrixPlace::device) {
+  return ParameterArena(model.backend(), model.weights().shared_layout(), ArenaUse::values, place);
+}
+
+MatrixPlace moments_place(const Backend& backend, OptimizerOffload offload) {
+  return offload != OptimizerOffload::none && backend.has_own_memory() ? MatrixPlace::host : MatrixPlace::device;
 }
 
 Tensor grow(Backend& backend, Buffer& buffer, DType dtype, int64_t rows, int64_t cols) {
@@ -21,13 +25,25 @@ Tensor grow(Backend& backend, Buffer& buffer, DType dtype, int64_t rows, int64_t
 
 }  // namespace
 
+ArenaBytes optimizer_state_bytes(const ParameterLayout& layout, const Backend& backend, OptimizerOffload offload) {
+  const DType dtype = backend.compute_dtype();
+  const ArenaBytes moment =
+      ParameterArena::bytes(layout, dtype, ArenaUse::values, moments_place(backend, offload));
+  ArenaBytes all{.device = 2 * moment.device, .host = 2 * moment.host};
+  if (dtype == DType::f32) return all;  // the weights themselves
+  const bool on_host = offload == OptimizerOffload::moments_and_master && backend.has_own_memory();
+  const ArenaBytes master = ParameterArena::bytes(layout, dtype, ArenaUse::values,
+                                                  on_host ? MatrixPlace::host : MatrixPlace::device);
+  return {.device = all.device + master.device, .host = all.host + master.host};
+}
+
 TrainerCore::TrainerCore(std::shared_ptr<Model> model_, const TrainerConfig& config_)
     : model(std::move(model_)),
       reference(config_.reference ? model->frozen_copy() : nullptr),
       config(config_),
       gradients(arena_beside(*model)),
-      first_moment(arena_beside(*model)),
-      second_moment(arena_beside(*model)),
+      first_moment(arena_beside(*model, moments_place(*model->backend(), config.offload))),
+      second_moment(arena_beside(*model, first_moment.matrix_place())),
       head(model->backend(), model->config().hidden_size, model->config().vocab_size, config_.head_scratch_bytes) {}
 
 void TrainerCore::start_part(std::span<const PartSegment> segments, bool with_gradient) {

@@ -35,11 +35,14 @@ void add_moment(SafetensorsWriter& writer, const ParameterArena& arena, const ch
   fail(ErrorCode::corrupt_file, "[load_state] " + file.path() + ": " + problem);
 }
 
-void read_moment(ParameterArena& arena, const SafetensorsFile& file, const char* suffix, float lowest) {
+// Calls use(slice, values) for each tensor of a moment, row-major.
+template <typename Use>
+void read_moment(const ParameterLayout& layout, const SafetensorsFile& file, const char* suffix, float lowest,
+                 const Use& use) {
   std::vector<float> values;
-  for (const ParameterSlice& slice : arena.layout().slices) {
+  for (const ParameterSlice& slice : layout.slices) {
     const SafetensorsTensor& tensor = file.tensor(slice.hf_name + suffix);
-    if (tensor.shape != shape_of(arena.layout(), slice) || tensor.dtype != "F32")
+    if (tensor.shape != shape_of(layout, slice) || tensor.dtype != "F32")
       fail_file(file, "tensor `" + tensor.name + "` has another shape or dtype than the model's");
     values.resize(static_cast<size_t>(tensor.elements));
     file.read(tensor, 0, tensor.elements, values.data());
@@ -47,8 +50,14 @@ void read_moment(ParameterArena& arena, const SafetensorsFile& file, const char*
       if (!std::isfinite(value) || value < lowest)
         fail_file(file, "tensor `" + tensor.name + "` holds " + std::to_string(value) + ", which no moment can be");
     }
-    arena.write(slice, values.data());
+    use(slice, values);
   }
+}
+
+template <typename First, typename Second>
+void read_moments(const ParameterLayout& layout, const SafetensorsFile& file, const First& first, const Second& second) {
+  read_moment(layout, file, ".m", std::numeric_limits<float>::lowest(), first);
+  read_moment(layout, file, ".v", 0.0F, second);
 }
 
 std::string metadata_of(const SafetensorsFile& file, const std::string& key) {
@@ -102,20 +111,24 @@ void Trainer::load_state(const std::string& directory) {
     fail_file(file, "it has " + std::to_string(file.tensors().size()) + " tensors, but the model needs " +
                         std::to_string(2 * layout->slices.size()));
 
-  // Everything is read before anything changes.
-  ParameterArena first(backend, layout), second(backend, layout);
-  read_moment(first, file, ".m", std::numeric_limits<float>::lowest());
-  read_moment(second, file, ".v", 0.0F);
+  // Everything is checked before anything changes, and read again then: held twice, moments would need more memory to
+  // go on than to start.
+  const auto ignore = [](const ParameterSlice&, const std::vector<float>&) {};
+  read_moments(*layout, file, ignore, ignore);
   if (core.reference != nullptr) {
     std::vector<SafetensorsFile> files;
     files.push_back(SafetensorsFile::open(directory + reference_file));
-    ParameterArena weights(backend, layout, ArenaUse::weights);
+    ParameterArena weights(backend, layout, ArenaUse::weights, core.reference->weights().matrix_place());
     read_parameters(weights, files);
     core.reference->weights().copy_from(weights);
     core.reference->weights_changed();
   }
-  core.first_moment = std::move(first);
-  core.second_moment = std::move(second);
+  const auto into = [](ParameterArena& arena) {
+    return [&arena](const ParameterSlice& slice, const std::vector<float>& values) {
+      arena.write(slice, values.data());
+    };
+  };
+  read_moments(*layout, file, into(core.first_moment), into(core.second_moment));
   core.steps = steps;
   core.model->set_version(version);
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { AjetConfig } from "../config/schema.js";
+import { describeKeysIdleOn } from "../config/without-effect.js";
 import { AbortError, ConfigError } from "../native/errors.js";
 import { createModelFromConfig, type Model } from "../native/model.js";
 import type { TrainStats } from "../native/types.js";
@@ -63,6 +64,7 @@ async function train(options: SftOptions, output: Output): Promise<void> {
     `${conversations.length} conversations, ${totalSteps} steps, ${model.shape.parameters.toLocaleString("en")} parameters` +
       `${hasWeights(settings.model.path) ? "" : ", from random weights"}, ${model.deviceLine}`,
   );
+  for (const note of describeKeysIdleOn(model.device, settings)) output.note(`note: ${note}`);
   await using trainer = await model.createTrainer(trainerOptions(settings, totalSteps));
   using stop = new StopSignal(() =>
     output.note("stopping: the model is saved as it is (press again to leave at once)"),

@@ -196,6 +196,13 @@ const optim = z
     warmup_steps: whole.default(0).describe("Steps in which lr rises from 0"),
     final_ratio: ratio.default(0).describe("Of lr, at the end of linear and cosine"),
     max_grad_norm: z.number().min(0).default(1).describe("Longer gradients are cut to this norm; 0 is off"),
+    offload: z
+      .enum(["none", "moments", "moments_and_master"])
+      .default("none")
+      .describe(
+        "What lies in the host's memory instead of a card's, at the price of slower updates: AdamW's moments (8 bytes a " +
+          "parameter), or those and the float32 master weights (12)",
+      ),
   })
   .prefault({});
 

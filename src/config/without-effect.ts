@@ -17,7 +17,8 @@ const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   "data.max_prompt_length": "prompts may be as long as max_model_len allows",
   "trainer_common.nnodes": "training runs on one machine",
   "trainer_common.n_gpus_per_node": "training runs on one device",
-  "trainer_common.fsdp_config": "weights are not sharded",
+  "trainer_common.fsdp_config":
+    "weights are not sharded, and trainer_common.optim.offload is what moves AdamW's state to the host",
   "trainer_common.mini_batch_num": "each step is one update",
   "trainer_common.ulysses_sequence_parallel_size": "training runs on one device",
   "trainer_common.save_trajectory_as_json_file": "the token log holds every episode",
@@ -121,6 +122,15 @@ export function describeIdleKeys(tree: YamlTree, config: AjetConfig): string[] {
     return parent?.[key] !== undefined && isIdle(config);
   });
   return idle.map(({ path, reason }) => sentence(path, reason));
+}
+
+/**
+ * One sentence for each key that was given but that the run's device switches off.
+ * @param device As a model names it: "cpu", "cuda:0".
+ */
+export function describeKeysIdleOn(device: string, { trainer_common }: AjetConfig): string[] {
+  if (device !== "cpu" || trainer_common.optim.offload === "none") return [];
+  return [sentence("trainer_common.optim.offload", "the CPU computes in the host's memory")];
 }
 
 function sentence(path: string, reason: string): string {

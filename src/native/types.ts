@@ -124,6 +124,11 @@ export interface TrainerOptions {
   finalRatio?: number;
   /** Rows of one micro-batch, default 4096; a longer path is computed in segments of so many rows. */
   maxBatchTokens?: number;
+  /**
+   * What of AdamW's state lies in the host's memory instead of the card's, default "none": its moments, or the float32 master
+   * weights too. The same bits either way; no effect on the CPU. Master weights go there for good, before `model.share()`.
+   */
+  offload?: "none" | "moments" | "moments_and_master";
   /** Keep a frozen copy of the weights as they are now, for KL. */
   reference?: boolean;
 }

@@ -115,6 +115,7 @@ export function trainerOptions(config: AjetConfig, totalSteps: number): TrainerO
     totalSteps,
     finalRatio: optim.final_ratio,
     maxBatchTokens: max_batch_tokens,
+    offload: optim.offload,
     reference: needsReference(config),
   };
 }

@@ -1,4 +1,5 @@
 import type { AjetConfig } from "../config/schema.js";
+import { describeKeysIdleOn } from "../config/without-effect.js";
 import type { Trainer } from "../native/trainer.js";
 import { TaskOrder } from "../tasks/task-order.js";
 import { Checkpoints } from "./checkpoints.js";
@@ -45,6 +46,7 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
   const state: RunState =
     from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);
   options.claimFolder();
+  for (const note of describeKeysIdleOn(session.model.device, config)) listener?.onNote?.(note);
   session.publishEpisodeApi(folder.path);
   using _published = await publishWeights(session, config, folder.path, (note) => listener?.onNote?.(note));
   listener?.onStart?.({

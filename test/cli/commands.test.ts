@@ -102,9 +102,12 @@ describe("ajet sft", () => {
     const { code, stdout, stderr } = await ajet([
       ...["sft", "--json", "--data", data, "--model", MODEL, "--out", out],
       ...["--epochs", "8", "--batch-size", "10", "--warmup", "2", "--lr", "1e-3"],
-      ...settings({ "trainer_common.optim.max_grad_norm": 0.5 }),
+      ...settings({ "trainer_common.optim.max_grad_norm": 0.5, "trainer_common.optim.offload": "moments" }),
     ]);
     expect(stderr).not.toContain("error");
+    expect(stderr).toContain(
+      "note: `trainer_common.optim.offload` has no effect here: the CPU computes in the host's memory",
+    );
     expect(code).toBe(0);
     const steps = jsonLines(stdout);
     expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));

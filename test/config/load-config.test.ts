@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { loggerNames } from "../../src/config/loggers.js";
+import { describeKeysIdleOn } from "../../src/config/without-effect.js";
 import { ConfigError } from "../../src/native/errors.js";
 
 let folder: string;
@@ -92,6 +93,7 @@ model:
     ["trainer_common.algorithm.adv_estimator=gae", 'received "gae"'],
     ["rollout.top_p=0.9", "received 0.9"],
     ["experiment_name=a/b", "Expected a name without slashes"],
+    ["trainer_common.optim.offload=cpu", "`trainer_common.optim.offload`"],
     ["trainer_common.optim.lr=1e30", "`trainer_common.optim.lr`: Expected a learning rate above 0 and at most 1"],
     ["trainer_common.optim.lr=1.001", "received 1.001"],
     ["rollout.workflow_args=[1]", "`rollout.workflow_args`"],
@@ -162,6 +164,15 @@ model:
       "trainer_common.total_epochs",
       "trainer_common.optim.final_ratio",
     ]);
+  });
+
+  it("says what the device switches off, once it is known", () => {
+    const { config } = load(MINIMAL, ["trainer_common.optim.offload=moments_and_master"]);
+    expect(describeKeysIdleOn("cuda:0", config)).toEqual([]);
+    expect(describeKeysIdleOn("cpu", config)).toEqual([
+      "`trainer_common.optim.offload` has no effect here: the CPU computes in the host's memory.",
+    ]);
+    expect(describeKeysIdleOn("cpu", load(MINIMAL).config)).toEqual([]);
   });
 
   it.each([

@@ -78,6 +78,7 @@ describe("arguments", () => {
     ["`learningRate` but received NaN", { learningRate: Number.NaN }],
     ["`beta1` but received 1", { beta1: 1 }],
     ['one of "constant", "linear", "cosine" for `schedule`', { schedule: "step" }],
+    ['one of "none", "moments", "moments_and_master" for `offload`', { offload: "cpu" }],
     ["`reference`", { reference: 1 }],
     ["Unknown option `lr`", { lr: 1 }],
   ])("createTrainer refuses: %s", async (text, options) => {

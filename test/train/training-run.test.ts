@@ -17,6 +17,7 @@ beforeAll(async () => {
       "trainer_common.save_freq": 0,
       "trainer_common.test_freq": 1,
       "trainer_common.keep_checkpoints": 1,
+      "trainer_common.optim.offload": "moments_and_master",
       "trainer_common.checkpoint_base_dir": join(folder, "kept"),
       "data.validation_limit": 6,
       "rollout.num_repeat": 3,
@@ -44,6 +45,10 @@ describe("a training run", () => {
   it("says once which isolation the Python tool has, and warns of nothing", () => {
     expect(finished.stderr.match(/Python tool: /g)).toHaveLength(1);
     expect(finished.stderr).not.toContain("Warning");
+  });
+
+  it("says once what has no effect on this device", () => {
+    expect(finished.stderr.match(/`trainer_common\.optim\.offload` has no effect here: the CPU/g)).toHaveLength(1);
   });
 
   it("writes the configuration as resolved: it loads again, to the same values", () => {

@@ -35,6 +35,7 @@ CudaBackend::CudaBackend(const CudaOptions& options)
       device_(select_device(options.device)),
       stream_(options.device, wants_synchronous_launches()),
       arena_(options.device, options.memory_limit_bytes),
+      host_memory_(options.device),
       transfers_(stream_),
       arguments_(stream_, arena_),
       product_unit_(choose_unit(options, device_)) {}
@@ -51,13 +52,19 @@ std::string CudaBackend::description() const {
          (compute_dtype() == DType::bf16 ? "bfloat16" : "float32");
 }
 
+MemoryUse CudaBackend::memory() const {
+  MemoryUse use = arena_.use();
+  use.host_bytes = host_memory_.bytes();
+  return use;
+}
+
 void CudaBackend::upload(void* device, const void* host, size_t bytes) { transfers_.upload(device, host, bytes); }
 
 void CudaBackend::download(void* host, const void* device, size_t bytes) { transfers_.download(host, device, bytes); }
 
 void CudaBackend::copy(void* device_to, const void* device_from, size_t bytes) {
   if (bytes == 0) return;
-  AJET_CUDA(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDeviceToDevice, stream_.handle()));
+  AJET_CUDA(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDefault, stream_.handle()));
 }
 
 void CudaBackend::zero(void* device, size_t bytes) {

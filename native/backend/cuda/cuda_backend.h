@@ -14,6 +14,8 @@
 #include "backend/cuda/attention_plan.h"
 #include "backend/cuda/cublaslt.h"
 #include "backend/cuda/device_arena.h"
+#include "backend/cuda/host_memory.h"
+#include "backend/cuda/host_staging.h"
 #include "backend/cuda/library.h"
 #include "backend/cuda/products.h"
 #include "backend/cuda/stream.h"
@@ -33,7 +35,7 @@ class CudaBackend final : public Backend {
   std::string name() const override;
   std::string description() const override;
   DType compute_dtype() const override { return options_.compute_dtype; }
-  MemoryUse memory() const override { return arena_.use(); }
+  MemoryUse memory() const override;
   void synchronize() override { stream_.synchronize(); }
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;
@@ -57,6 +59,10 @@ class CudaBackend final : public Backend {
   double sum_squares(const float* x, int64_t elements) override;
   void adamw(float* w, float* m, float* v, const float* gradient, int64_t elements, const AdamwArgs& args) override;
   void axpy(float* y, float a, const float* x, int64_t elements) override;
+
+  // optimizer_offload.cpp
+  Buffer allocate_host(size_t bytes) override;
+  void adamw_update(std::span<const AdamwParameter> parameters) override;
 
  protected:
   void* do_allocate(size_t bytes) override;
@@ -117,6 +123,8 @@ class CudaBackend final : public Backend {
                           std::span<const float> dlogprob) override;
   // On the device; entropy may be null.
   void log_sum_exp_rows(float* lse, float* entropy, Tensor logits, const float* inverse_temperature);
+  // optimizer_offload.cpp
+  void adamw_staged(const AdamwParameter& p);
   // sample.cu, top_logprobs.cu
   void do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
                  std::span<const SampleRow> rows) override;
@@ -158,6 +166,8 @@ class CudaBackend final : public Backend {
   CudaDevice device_;
   Stream stream_;
   DeviceArena arena_;
+  HostMemory host_memory_;
+  std::optional<HostStaging> staging_;  // since the first allocate_host()
   Transfers transfers_;
   ArgumentRing arguments_;
   TreePlan tree_plan_{arena_, transfers_};

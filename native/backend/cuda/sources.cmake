@@ -8,8 +8,11 @@ set(AJET_CUDA_SOURCES
   cuda_backend.cpp
   device_arena.cpp
   embedding.cpp
+  host_memory.cpp
   host_ring.cpp
+  host_staging.cpp
   memory_sharing.cpp
+  optimizer_offload.cpp
   probe.cpp
   transfers.cpp
 )

@@ -49,6 +49,8 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void record(const Stream& stream) { AJET_CUDA(cudaEventRecord(event_, stream.handle())); }
+  // What is queued on `stream` from now on runs behind what was recorded.
+  void await(const Stream& stream) { AJET_CUDA(cudaStreamWaitEvent(stream.handle(), event_, 0)); }
   void synchronize() { AJET_CUDA(cudaEventSynchronize(event_)); }
 
  private:

@@ -15,8 +15,8 @@ void Transfers::upload(void* device, const void* host, size_t bytes) {
     const size_t count = std::min(part_bytes, bytes - done);
     char* pinned = ring_.data() + ring_.take(count);
     std::memcpy(pinned, static_cast<const char*>(host) + done, count);
-    AJET_CUDA(cudaMemcpyAsync(static_cast<char*>(device) + done, pinned, count, cudaMemcpyHostToDevice,
-                              stream_.handle()));
+    AJET_CUDA(
+        cudaMemcpyAsync(static_cast<char*>(device) + done, pinned, count, cudaMemcpyDefault, stream_.handle()));
   }
 }
 
@@ -32,7 +32,7 @@ void Transfers::download(void* host, const void* device, size_t bytes) {
     for (; taken < HostRing::parts && done < bytes; ++taken) {
       const size_t count = std::min(part_bytes, bytes - done);
       char* pinned = ring_.data() + ring_.take(count);
-      AJET_CUDA(cudaMemcpyAsync(pinned, static_cast<const char*>(device) + done, count, cudaMemcpyDeviceToHost,
+      AJET_CUDA(cudaMemcpyAsync(pinned, static_cast<const char*>(device) + done, count, cudaMemcpyDefault,
                                 stream_.handle()));
       parts[taken] = {pinned, done, count};
       done += count;

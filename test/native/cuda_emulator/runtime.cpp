@@ -3,12 +3,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <map>
+#include <random>
 #include <unordered_map>
 #include <utility>
-
-struct CUstream_st {
-  std::deque<std::function<void()>> work;
-};
+#include <vector>
 
 struct CUevent_st {
   CUstream_st* stream = nullptr;
@@ -17,11 +16,25 @@ struct CUevent_st {
 
 namespace {
 
+struct Work {
+  std::function<void()> run;
+  CUevent_st* awaited = nullptr;  // with its record: what another stream has to come to before
+  size_t record = 0;
+};
+
+}  // namespace
+
+struct CUstream_st {
+  std::deque<Work> work;
+};
+
+namespace {
+
 constexpr size_t alignment = 256;
 constexpr size_t default_memory = size_t{8} << 30;
 
 struct Device {
-  std::unordered_map<void*, size_t> allocations;
+  std::map<const char*, size_t> allocations;
   std::unordered_map<void*, int> opened;  // IPC handles
   size_t used = 0;
   size_t limit = default_memory;
@@ -32,12 +45,83 @@ Device& device() {
   return one;
 }
 
+// Where `data` is device memory.
+bool on_device(const void* data) {
+  const auto& allocations = device().allocations;
+  const auto* const place = static_cast<const char*>(data);
+  auto after = allocations.upper_bound(place);
+  if (after == allocations.begin()) return false;
+  --after;
+  return place < after->first + after->second;
+}
+
+struct Progress {
+  std::vector<CUstream_st*> streams;  // all there are
+  std::mt19937_64 draw;
+  bool ahead = false;
+};
+
+struct RefusedCopy {
+  size_t left = 0;
+  cudaMemcpyKind kind = cudaMemcpyDefault;
+};
+
+Progress& progress() {
+  static Progress one;
+  return one;
+}
+
+void run_to(CUevent_st& event, size_t record);
+
+void run_next(CUstream_st& stream) {
+  const Work next = std::move(stream.work.front());
+  stream.work.pop_front();
+  if (next.awaited != nullptr) run_to(*next.awaited, next.record);
+  next.run();
+}
+
+void run_to(CUevent_st& event, size_t record) {
+  while (event.reached < record) run_next(*event.stream);
+}
+
 void run_all(CUstream_st& stream) {
-  while (!stream.work.empty()) {
-    const std::function<void()> next = std::move(stream.work.front());
-    stream.work.pop_front();
-    next();
+  while (!stream.work.empty()) run_next(stream);
+}
+
+void run_some_ahead() {
+  auto& [streams, draw, ahead] = progress();
+  for (size_t steps = draw() % 4; steps > 0; --steps) {
+    CUstream_st& stream = *streams[draw() % streams.size()];
+    if (stream.work.empty()) continue;
+    const Work& next = stream.work.front();
+    if (next.awaited == nullptr || next.awaited->reached >= next.record) run_next(stream);
   }
+}
+
+void queue(CUstream_st& stream, Work work) {
+  stream.work.push_back(std::move(work));
+  if (progress().ahead) run_some_ahead();
+}
+
+RefusedCopy& refused_copy() {
+  static RefusedCopy one;
+  return one;
+}
+
+bool is_refused(cudaMemcpyKind kind) {
+  RefusedCopy& copy = refused_copy();
+  return kind == copy.kind && copy.left > 0 && --copy.left == 0;
+}
+
+// As the runtime has it for memory that it knows; pageable memory counts as the host's.
+bool fits(cudaMemcpyKind kind, const void* to, const void* from) {
+  switch (kind) {
+    case cudaMemcpyHostToDevice: return on_device(to) && !on_device(from);
+    case cudaMemcpyDeviceToHost: return !on_device(to) && on_device(from);
+    case cudaMemcpyDeviceToDevice: return on_device(to) && on_device(from);
+    case cudaMemcpyDefault: return true;
+  }
+  return false;
 }
 
 void* allocate(size_t bytes) {
@@ -84,13 +168,13 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   Device& card = device();
   if (bytes > card.limit - card.used || (*data = allocate(bytes)) == nullptr) return cudaErrorMemoryAllocation;
-  card.allocations[*data] = bytes;
+  card.allocations[static_cast<char*>(*data)] = bytes;
   card.used += bytes;
   return cudaSuccess;
 }
 
 cudaError_t cudaFree(void* data) {
-  const auto found = device().allocations.find(data);
+  const auto found = device().allocations.find(static_cast<char*>(data));
   if (found == device().allocations.end()) return data == nullptr ? cudaSuccess : cudaErrorInvalidValue;
   device().used -= found->second;
   device().allocations.erase(found);
@@ -99,7 +183,7 @@ cudaError_t cudaFree(void* data) {
 }
 
 cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* data) {
-  if (!device().allocations.contains(data)) return cudaErrorInvalidValue;
+  if (!device().allocations.contains(static_cast<char*>(data))) return cudaErrorInvalidValue;
   *handle = {};
   std::memcpy(handle->reserved, &data, sizeof(data));
   return cudaSuccess;
@@ -107,7 +191,7 @@ cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* data) {
 
 cudaError_t cudaIpcOpenMemHandle(void** data, cudaIpcMemHandle_t handle, unsigned) {
   std::memcpy(data, handle.reserved, sizeof(*data));
-  return device().allocations.contains(*data) ? ++device().opened[*data], cudaSuccess : cudaErrorInvalidValue;
+  return device().allocations.contains(static_cast<char*>(*data)) ? ++device().opened[*data], cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaIpcCloseMemHandle(void* data) {
@@ -124,38 +208,47 @@ cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned) {
 
 cudaError_t cudaFreeHost(void* data) { return std::free(data), cudaSuccess; }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-  stream->work.emplace_back([=] { std::memmove(to, from, bytes); });
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (is_refused(kind) || !fits(kind, to, from)) return cudaErrorInvalidValue;
+  queue(*stream, {[=] { std::memmove(to, from, bytes); }});
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
-                              size_t height, cudaMemcpyKind, cudaStream_t stream) {
-  if (to_pitch < width || from_pitch < width) return cudaErrorInvalidValue;
-  stream->work.emplace_back([=] {
-    for (size_t row = 0; row < height; ++row)
-      std::memcpy(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * from_pitch, width);
-  });
+                              size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (to_pitch < width || from_pitch < width || !fits(kind, to, from)) return cudaErrorInvalidValue;
+  queue(*stream, {[=] {
+          for (size_t row = 0; row < height; ++row) {
+            std::memcpy(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * from_pitch,
+                        width);
+          }
+        }});
   return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream) {
-  stream->work.emplace_back([=] { std::memset(data, value, bytes); });
+  queue(*stream, {[=] { std::memset(data, value, bytes); }});
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new CUstream_st;
+  progress().streams.push_back(*stream = new CUstream_st);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   run_all(*stream);
+  std::erase(progress().streams, stream);
   delete stream;
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return run_all(*stream), cudaSuccess; }
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  queue(*stream, {[] {}, event, event->recorded});
+  return cudaSuccess;
+}
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
@@ -170,20 +263,21 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->stream = stream;
-  stream->work.emplace_back([event, record = ++event->recorded] { event->reached = record; });
+  queue(*stream, {[event, record = ++event->recorded] { event->reached = record; }});
   return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  while (event->reached < event->recorded) {
-    const std::function<void()> next = std::move(event->stream->work.front());
-    event->stream->work.pop_front();
-    next();
-  }
+  run_to(*event, event->recorded);
   return cudaSuccess;
 }
 
 namespace ajet::emulator {
-void enqueue(cudaStream_t stream, std::function<void()> work) { stream->work.push_back(std::move(work)); }
+void enqueue(cudaStream_t stream, std::function<void()> work) { queue(*stream, {std::move(work)}); }
 void set_device_memory(size_t bytes) { device().limit = bytes == 0 ? default_memory : bytes; }
+void set_progress(uint64_t seed) {
+  progress().ahead = seed != 0;
+  progress().draw.seed(seed);
+}
+void set_failing_copy(size_t count, cudaMemcpyKind kind) { refused_copy() = {count, kind}; }
 }  // namespace ajet::emulator

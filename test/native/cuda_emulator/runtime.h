@@ -1,8 +1,10 @@
 // As much of CUDA's runtime API as the backend calls, over host memory. Work on a stream is done when it is waited for,
-// not before, so that host memory that is reused too early shows as a wrong value.
+// not before, so that host memory that is reused too early shows as a wrong value. set_progress() has streams run ahead
+// of one another.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100 };
@@ -21,6 +23,7 @@ using cudaEvent_t = CUevent_st*;
 constexpr unsigned cudaStreamNonBlocking = 1;
 constexpr unsigned cudaEventDisableTiming = 2;
 constexpr unsigned cudaHostAllocDefault = 0;
+constexpr unsigned cudaHostAllocMapped = 2;
 constexpr unsigned cudaIpcMemLazyEnablePeerAccess = 1;
 
 // Within one process: the real one opens handles of others alone.
@@ -64,6 +67,7 @@ cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t st
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
@@ -74,4 +78,9 @@ namespace ajet::emulator {
 void enqueue(cudaStream_t stream, std::function<void()> work);
 // The next allocations of device memory fail once this many bytes are in use.
 void set_device_memory(size_t bytes);
+// 0: streams work when they are waited for. Else the seed of a draw, at every call, of streams that get on with what
+// waits for no other.
+void set_progress(uint64_t seed);
+// The count-th copy of that kind from now on is refused (1: the next one). 0: none is.
+void set_failing_copy(size_t count, cudaMemcpyKind kind);
 }  // namespace ajet::emulator

@@ -1,30 +1,13 @@
-#include <filesystem>
 #include <fstream>
 
 #include "base/file.h"
 #include "check.h"
+#include "state_folder.h"
 #include "step_fixture.h"
 #include "train/trainer.h"
 
 namespace ajet::test {
 namespace {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "ajet_state_XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw Failure("mkdtemp failed");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string path() const { return path_.string(); }
-  std::string state() const { return (path_ / "trainer_state.safetensors").string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 void write_file(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
@@ -42,7 +25,7 @@ TrainerConfig with_reference() {
 }  // namespace
 
 TEST("trainer state: a resumed run ends with the same weights, bit for bit") {
-  TemporaryFolder folder;
+  StateFolder folder;
   Setup original(1, with_reference());
   train(original, 1, "agentjet");
   train(original, 2, "agentjet");
@@ -61,14 +44,14 @@ TEST("trainer state: a resumed run ends with the same weights, bit for bit") {
   }
   CHECK(arena_values(model->weights()) == arena_values(original.model->weights()));
 
-  TemporaryFolder second;
+  StateFolder second;
   trainer.save_state(second.path());
   original.trainer.save_state(folder.path());
   CHECK(read_text_file(second.state()) == read_text_file(folder.state()));
 }
 
 TEST("trainer state: corrupt and foreign files are errors and change nothing") {
-  TemporaryFolder good, bad;
+  StateFolder good, bad;
   Setup setup(2);
   train(setup, 1, "trl-grpo");
   setup.trainer.save_state(good.path());
