@@ -90,15 +90,19 @@ TEST("model: the head is the embedding where tied, a matrix of its own where not
   CHECK_EQ(untied->head().rows, config.vocab_size);
 }
 
-TEST("parameters: aligned, disjoint, and every Hugging Face row at one place") {
+TEST("parameters: aligned, disjoint, matrices before vectors, and every Hugging Face row at one place") {
   for (const std::string family : {"qwen2", "qwen3", "llama"}) {
     const auto model = random_model(tiny_config(family), 9);
     const ParameterLayout& layout = model->weights().layout();
     int64_t end = 0;
-    for (const Parameter& parameter : layout.parameters) {
-      CHECK(parameter.offset >= end && parameter.offset % 64 == 0 && parameter.elements % 16 == 0);
-      CHECK_EQ(parameter.decay, parameter.matrix);
-      end = parameter.offset + parameter.elements;
+    for (const bool matrices : {true, false}) {
+      for (const Parameter& parameter : layout.parameters) {
+        if (parameter.matrix != matrices) continue;
+        CHECK(parameter.offset >= end && parameter.offset % 64 == 0 && parameter.elements % 16 == 0);
+        CHECK_EQ(parameter.decay, parameter.matrix);
+        end = parameter.offset + parameter.elements;
+      }
+      if (matrices) CHECK(layout.matrix_elements >= end && layout.matrix_elements < end + 64);
     }
     CHECK(layout.elements >= end && layout.elements % 64 == 0);
 
