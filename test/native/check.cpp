@@ -9,10 +9,18 @@
 namespace ajet::test {
 
 int run_tests(int argc, char** argv) {
+  int shard = 1, shards = 1;
+  if (argc > 1 && std::strcmp(argv[1], "--shard") == 0) {
+    if (argc < 3 || std::sscanf(argv[2], "%d/%d", &shard, &shards) != 2 || shard < 1 || shard > shards) {
+      std::printf("expected I/N behind --shard, I from 1 to N\n0 passed, 1 failed\n");
+      return 1;
+    }
+    argc -= 2, argv += 2;
+  }
   const char* filter = argc > 1 ? argv[1] : "";
-  int passed = 0, failed = 0;
+  int matching = 0, passed = 0, failed = 0;
   for (const Case& test : cases()) {
-    if (std::strstr(test.name, filter) == nullptr) continue;
+    if (std::strstr(test.name, filter) == nullptr || matching++ % shards != shard - 1) continue;
     const auto start = std::chrono::steady_clock::now();
     std::string message;
     try {

@@ -1,5 +1,6 @@
 // The smallest test harness that reports file, line and values. A test binary is any number of TEST blocks and
-// run_tests() in main.cpp; `binary [substring]` runs the tests whose name contains it.
+// run_tests() in main.cpp; `binary [substring]` runs the tests whose name contains it, `binary --shard I/N [substring]`
+// every N-th of those, beginning with the I-th (from 1).
 #pragma once
 
 #include <cmath>

@@ -74,3 +74,12 @@ if(AJET_CUDA_ARCHITECTURES)
     message(STATUS "CUDA: a card, but no nvcc to build for it")
   endif()
 endif()
+
+# A binary that opens libajet_cuda at run time finds it beside itself.
+function(ajet_beside_cuda target)
+  if(AJET_CUDA_ARCHITECTURES)
+    add_dependencies(${target} ajet_cuda)
+    add_custom_command(TARGET ${target} POST_BUILD VERBATIM COMMAND ${CMAKE_COMMAND} -E create_symlink
+                       $<TARGET_FILE:ajet_cuda> $<TARGET_FILE_DIR:${target}>/$<TARGET_FILE_NAME:ajet_cuda>)
+  endif()
+endfunction()

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "check.h"
 #include "infer/engine.h"
+#include "test_backend.h"
 
 namespace ajet::test {
 
@@ -31,7 +32,7 @@ inline ModelConfig tiny_config(const std::string& model_type) {
 }
 
 inline std::shared_ptr<Model> tiny_model(int threads = 2, const std::string& model_type = "qwen3", uint64_t seed = 1) {
-  return Model::random(make_cpu_backend(threads), tiny_config(model_type), seed);
+  return Model::random(test_backend(threads), tiny_config(model_type), seed);
 }
 
 inline EngineConfig small_cache(int64_t kv_blocks = 512) {

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/rng.h"
+#include "test_backend.h"
 
 namespace ajet::test {
 
@@ -29,7 +30,7 @@ ModelConfig tiny_config(const std::string& model_type) {
 }
 
 std::shared_ptr<Model> random_model(const ModelConfig& config, uint64_t seed, int threads) {
-  auto model = std::make_shared<Model>(make_cpu_backend(threads), config);
+  auto model = std::make_shared<Model>(test_backend(threads), config);
   const ParameterLayout& layout = model->weights().layout();
   for (size_t s = 0; s < layout.slices.size(); ++s) {
     const ParameterSlice& slice = layout.slices[s];

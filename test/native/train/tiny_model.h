@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "model/model.h"
+#include "test_backend.h"
 
 namespace ajet::test {
 
@@ -40,7 +41,7 @@ inline void perturb(Model& model, double width, uint64_t seed) {
 }
 
 inline std::shared_ptr<Model> tiny_model(uint64_t seed, bool tied = true, int threads = 1) {
-  auto model = Model::random(make_cpu_backend(threads), tiny_config(tied), seed);
+  auto model = Model::random(test_backend(threads), tiny_config(tied), seed);
   perturb(*model, 0.2, seed + 1);
   return model;
 }
