@@ -12,7 +12,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** The longest first. */
 const NATIVE_TESTS = [
   "backend/ajet_test_cuda_emulated",
-  ...["backend", "train", "infer", "model", "base"].map((module) => `${module}/ajet_test_${module}`),
+  ...["backend", "train", "infer", "bench", "model", "base"].map((module) => `${module}/ajet_test_${module}`),
 ];
 const selected = process.argv.slice(2);
 const totals = { passed: 0, failed: 0, skipped: 0 };
