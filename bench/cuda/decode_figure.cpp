@@ -109,17 +109,22 @@ void measure_many(Bench& bench, const std::string& name) {
   }
   Engine engine(model, engine_config(requests, bench.pick<int64_t>(4096, 64)));
   std::vector<TokenEvent> events;
-  const auto round = [&] {
+  const auto submit = [&] {
     engine.reset_prefix_cache();
     events.clear();
-    const Stopwatch watch;
     for (size_t id = 0; id < requests.size(); ++id) engine.submit(make_request(id, requests[id], shape.vocab_size, 1.0F));
-    while (engine.has_work()) engine.step(events);
-    return watch.seconds();
   };
-  round();
+  submit();  // warm-up
+  for (int i = 0; i < 50 && engine.has_work(); ++i) engine.step(events);
+  engine.cancel_all();
+  while (engine.has_work()) engine.step(events);
   std::vector<double> seconds;
-  for (int i = 0; i < 3; ++i) seconds.push_back(round());
+  for (int i = 0; i < bench.pick(2, 3); ++i) {
+    const Stopwatch watch;
+    submit();
+    while (engine.has_work()) engine.step(events);
+    seconds.push_back(watch.seconds());
+  }
   const std::string text = name + ", " + std::to_string(count) + " x (" + std::to_string(least) + " to " +
                            std::to_string(most) + " + " + std::to_string(least) + " to " + std::to_string(most) + ")";
   bench.report({.figure = "decode",

@@ -27,7 +27,8 @@ inline Times times_of(std::vector<double> seconds) {
 }
 
 // Samples of as many calls as take 10 ms or more, so that waiting for the device costs nothing that shows, for `seconds`
-// and at least five times. The warm-up loads kernels, makes plans and grows what grows once.
+// and at least five times (three, where a call takes over a second). The warm-up loads kernels, makes plans and grows what
+// grows once.
 template <typename Call>
 Times measure(Backend& backend, double seconds, const Call& call) {
   const auto sample = [&](int64_t calls) {
@@ -38,10 +39,12 @@ Times measure(Backend& backend, double seconds, const Call& call) {
   };
   constexpr double sample_seconds = 0.01;
   sample(1);
-  const int64_t calls = std::max<int64_t>(1, static_cast<int64_t>(sample_seconds / sample(2)) + 1);
+  const double call_seconds = sample(1);
+  const auto calls = static_cast<int64_t>(sample_seconds / call_seconds) + 1;
+  const size_t least = call_seconds > 1 ? 3 : 5;
   std::vector<double> samples;
   const Stopwatch watch;
-  while (samples.size() < 5 || watch.seconds() < seconds) samples.push_back(sample(calls));
+  while (samples.size() < least || watch.seconds() < seconds) samples.push_back(sample(calls));
   return times_of(std::move(samples));
 }
 

@@ -1,5 +1,6 @@
 // What is bound by the memory's bandwidth: a copy, which the others are fractions of, the norms, AdamW.
 #include <string>
+#include <vector>
 
 #include "exchange.h"
 #include "figure.h"
@@ -11,34 +12,61 @@
 namespace ajet::bench {
 namespace {
 
-std::string rows_text(int64_t rows, int64_t cols) { return std::to_string(rows) + " x " + std::to_string(cols); }
+constexpr float epsilon = 1e-6F;
 
-// x in f32 is the residual stream, in the compute type a projection.
-void measure_norm(Bench& bench, Backend& backend, const std::string& name, DType x_dtype, int64_t rows, int64_t cols,
-                  int64_t width) {
-  const DType compute = backend.compute_dtype();
-  const DeviceMatrix x = random_matrix(backend, x_dtype, rows, cols, 1), y = random_matrix(backend, compute, rows, cols, 2);
-  const DeviceMatrix weight = random_matrix(backend, DType::f32, 1, width, 3);
-  const DeviceMatrix dweight = random_matrix(backend, DType::f32, 1, width, 4);
-  const DeviceMatrix dx = random_matrix(backend, x_dtype, rows, cols, 5);
-  constexpr float epsilon = 1e-6F;
+// Of a layer's input: f32 residual stream in, the compute type out; the backward gives the output once more.
+void measure_layer_norm(Bench& bench, Backend& backend, int64_t rows, int64_t cols) {
+  const DeviceMatrix x = random_matrix(backend, DType::f32, rows, cols, 1);
+  const DeviceMatrix y = random_matrix(backend, backend.compute_dtype(), rows, cols, 2);
+  const DeviceMatrix dx = random_matrix(backend, DType::f32, rows, cols, 3);
+  const DeviceMatrix weight = random_matrix(backend, DType::f32, 1, cols, 4);
+  const DeviceMatrix dweight = random_matrix(backend, DType::f32, 1, cols, 5);
   const auto elements = static_cast<double>(rows * cols);
-  const auto x_bytes = static_cast<double>(dtype_bytes(x_dtype)), y_bytes = static_cast<double>(dtype_bytes(compute));
-  const std::string shape = name + ", " + rows_text(rows, cols);
+  const auto size = static_cast<double>(dtype_bytes(backend.compute_dtype()));
+  const std::string name = "layer norm, " + std::to_string(rows) + " x " + std::to_string(cols);
   bench.report({.figure = "norms",
-                .name = shape + ", forward",
+                .name = name + ", forward",
                 .times = measure(backend, bench.options().seconds,
-                                 [&] { backend.rmsnorm(y.tensor, x.tensor, weight.tensor, width, epsilon); }),
-                .bytes = elements * (x_bytes + y_bytes)});
-  const bool accumulate = x_dtype == DType::f32 && width == cols;  // as the residual stream's gradient is
+                                 [&] { backend.rmsnorm(y.tensor, x.tensor, weight.tensor, cols, epsilon); }),
+                .bytes = elements * (4 + size)});
   bench.report({.figure = "norms",
-                .name = shape + ", backward",
+                .name = name + ", backward",
                 .times = measure(backend, bench.options().seconds,
                                  [&] {
-                                   backend.rmsnorm_backward(dx.tensor, dweight.tensor, y.tensor, x.tensor, weight.tensor,
-                                                            width, epsilon, accumulate);
+                                   backend.rmsnorm_backward(dx.tensor, dweight.tensor, y.tensor, y.tensor, x.tensor,
+                                                            weight.tensor, cols, epsilon, true);
                                  }),
-                .bytes = elements * (y_bytes + x_bytes + (accumulate ? 2 : 1) * x_bytes)});
+                .bytes = elements * (2 * size + 3 * 4)});
+}
+
+// Of queries or keys, rotated in the forward.
+void measure_head_norm(Bench& bench, Backend& backend, int64_t rows, const ModelConfig& shape) {
+  const int64_t cols = shape.heads * shape.head_dim;
+  const DType compute = backend.compute_dtype();
+  const DeviceMatrix x = random_matrix(backend, compute, rows, cols, 1), y = random_matrix(backend, compute, rows, cols, 2);
+  const DeviceMatrix weight = random_matrix(backend, DType::f32, 1, shape.head_dim, 3);
+  const DeviceMatrix dweight = random_matrix(backend, DType::f32, 1, shape.head_dim, 4);
+  const std::vector<float> frequencies = rope_inverse_frequencies(shape);
+  std::vector<int32_t> positions(static_cast<size_t>(rows));
+  for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(i % 4096);
+  const auto bytes = static_cast<double>(rows * cols * dtype_bytes(compute));
+  const std::string size = ", " + std::to_string(rows) + " x " + std::to_string(cols);
+  bench.report({.figure = "norms",
+                .name = "head norm and rotation" + size + ", forward",
+                .times = measure(backend, bench.options().seconds,
+                                 [&] {
+                                   backend.rmsnorm_rope(y.tensor, x.tensor, weight.tensor, epsilon, positions,
+                                                        frequencies);
+                                 }),
+                .bytes = 2 * bytes});
+  bench.report({.figure = "norms",
+                .name = "head norm" + size + ", backward",
+                .times = measure(backend, bench.options().seconds,
+                                 [&] {
+                                   backend.rmsnorm_backward(y.tensor, dweight.tensor, {}, y.tensor, x.tensor,
+                                                            weight.tensor, shape.head_dim, epsilon, false);
+                                 }),
+                .bytes = 3 * bytes});
 }
 
 }  // namespace
@@ -61,9 +89,8 @@ void measure_norms(Bench& bench) {
   const auto backend = bench.backend();
   const ModelConfig shape = model_shape(bench.pick("qwen3-0.6b", "small-qwen3"));
   const int64_t rows = bench.pick<int64_t>(65536, 512);
-  measure_norm(bench, *backend, "layer norm", DType::f32, rows, shape.hidden_size, shape.hidden_size);
-  measure_norm(bench, *backend, "head norm", backend->compute_dtype(), rows, shape.heads * shape.head_dim,
-               shape.head_dim);
+  measure_layer_norm(bench, *backend, rows, shape.hidden_size);
+  measure_head_norm(bench, *backend, rows, shape);
 }
 
 // Over all parameters of a model, in one call as in the many of an update.

@@ -2,15 +2,15 @@
 # What needs a card, in stages that each end inside 8 minutes and print a short table last; exit code 1 where something
 # failed. Needs CMake, nvcc and a card; the twin Python with PyTorch and transformers; `train` Node.
 #
-#   bench/cuda/run.sh suite               configure, build for this machine's card, conformance suite, engine and trainer
-#   bench/cuda/run.sh bench [FIGURE...]   the figures (all) and their PyTorch twin
-#   bench/cuda/run.sh sanitize [I/N]      compute-sanitizer on the suite, or on every N-th test of it from the I-th on
-#   bench/cuda/run.sh train               the tutorial with --device cuda
-#   bench/cuda/run.sh pack FOLDER         what `train` needs on a machine without Node: a folder to take there
+#   bench/cuda/run.sh suite                 build for this machine's card; conformance suite, model, engine, trainer
+#   bench/cuda/run.sh bench FIGURES         and their PyTorch twin: kernels, update, long, decode, or single ones
+#   bench/cuda/run.sh sanitize TOOL [I/N]   memcheck or racecheck on the suite, or on every N-th test from the I-th on
+#   bench/cuda/run.sh train                 the tutorial with --device cuda
+#   bench/cuda/run.sh pack FOLDER           what `train` needs on a machine without Node: a folder to take there
 #
 # Options, behind the stage: --cpu (a rehearsal without a card), --scale small, --no-twin, --seconds S (a measurement),
 # --out FOLDER ($OUT, else <build>/results), --build FOLDER (build-cuda), --python PROGRAM (python3), --packed FOLDER
-# (what `pack` made), and what else ajet_bench_cuda takes.
+# (what `pack` made), and what else ajet_bench_cuda takes. AJET_STAGE_SECONDS (470) bounds a stage.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 readonly stage=${1:-} stage_seconds=${AJET_STAGE_SECONDS:-470}
@@ -54,6 +54,7 @@ step() {
   code=$?
   wait # for the tees
   last=$(tail -n 1 "$build/step.out")
+  [[ $last = "{"* ]] && last="$(wc -l <"$build/step.out") measurements"
   case $code in
     0) rows+=("$name|ok|$((SECONDS - begin))|$last") ;;
     124 | 137) rows+=("$name|TIME OUT|$((SECONDS - begin))|$last") failed=1 ;;
@@ -102,7 +103,8 @@ on_device() {
 suite() {
   local suite_binary=ajet_test_cuda dtype
   [ $device = cpu ] && suite_binary=ajet_test_backend
-  configure && compile $suite_binary ajet_test_model ajet_test_infer ajet_test_train || return
+  find_cublaslt
+  configure && compile $suite_binary ajet_test_model ajet_test_infer ajet_test_train ajet_bench_cuda || return
   step "conformance suite" "$(binary $suite_binary)"
   for dtype in bfloat16 float32; do
     on_device ajet_test_train "engine and trainer" $dtype
@@ -120,12 +122,12 @@ suite() {
 }
 
 run_bench() {
-  local figures=("${words[@]}") measured=(copy product) figure exchange=$build/exchange common
-  [ ${#figures[@]} -gt 0 ] || figures=(attention norms adamw head update long decode)
-  for figure in "${figures[@]}"; do
+  local measured=(copy product) figure exchange=$PWD/$build/exchange common
+  for figure in ${words[*]/kernels/attention norms adamw head}; do
     [[ " ${measured[*]} " = *" $figure "* ]] || measured+=("$figure") # denominators come first, and always
   done
-  [ -n "$(binary ajet_bench_cuda)" ] || { configure && compile ajet_bench_cuda; } || return
+  configure && compile ajet_bench_cuda || return
+  find_cublaslt
   common=(--device $device --scale "$scale" --seconds "$seconds" --exchange "$exchange")
   rm -rf "$exchange"
   about >"$results"
@@ -134,7 +136,6 @@ run_bench() {
     cat "$build/step.out" >>"$results"
   done
   if [ $twin = yes ]; then
-    # The weights of the 256 requests' twin and of the others are those that ajet has written.
     common+=(--compile "$([ $device = cpu ] && echo off || echo on)")
     step "PyTorch twin" env HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=1 "$python" bench/cuda/twin/twin.py "${measured[@]}" "${common[@]}"
     cat "$build/step.out" >>"$results"
@@ -143,23 +144,34 @@ run_bench() {
   cat "$build/step.out"
 }
 
+# Gradient products go through cuBLASLt where the loader finds it. PyTorch brings one that the loader does not know.
+find_cublaslt() {
+  ldconfig -p | grep -q 'libcublasLt\.so\.1[23]' && return
+  local folder script='import glob, site; print(*(f for p in site.getsitepackages() for f in glob.glob(p + "/nvidia/*/lib")))'
+  for folder in /usr/local/cuda/lib64 $("$python" -c "$script" 2>/dev/null); do
+    if compgen -G "$folder/libcublasLt.so.1[23]" >/dev/null; then
+      export LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+      return
+    fi
+  done
+}
+
 about() {
   local commit dtype=bfloat16
   [ $device = cpu ] && dtype=float32
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo "${AJET_COMMIT:-unknown}")
   printf '{"about": "ajet", "device": "%s", "dtype": "%s", "date": "%s", "commit": "%s", "command": "%s"}\n' \
-    "$(card_name)" $dtype "$(date +%F)" "$commit" "bench/cuda/run.sh bench ${words[*]}"
+    "$(card_name)" $dtype "$(date +%F)" "$commit" "${AJET_CUDA_WGMMA:+AJET_CUDA_WGMMA=$AJET_CUDA_WGMMA }bench/cuda/run.sh bench ${words[*]}"
 }
 
 # Small sizes (AJET_TEST_SMALL): under the sanitizer a kernel takes up to a hundred times as long.
 sanitize() {
-  local tool shard=${words[0]:-1/1}
+  local tool=${words[0]:-memcheck} shard=${words[1]:-1/1}
   command -v compute-sanitizer >/dev/null || { rows+=("compute-sanitizer|MISSING|0|it comes with CUDA's toolkit") failed=1; return; }
-  [ -n "$(binary ajet_test_cuda)" ] || { configure && compile ajet_test_cuda; } || return
-  for tool in memcheck racecheck; do
-    step "$tool, tests $shard" env AJET_TEST_SMALL=1 \
-      compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 20 "$(binary ajet_test_cuda)" --shard "$shard"
-  done
+  configure && compile ajet_test_cuda || return
+  find_cublaslt
+  step "$tool, tests $shard" env AJET_TEST_SMALL=1 \
+    compute-sanitizer --tool "$tool" --error-exitcode 9 --print-limit 20 "$(binary ajet_test_cuda)" --shard "$shard"
 }
 
 # Node, the modules that a run needs, and dist/, for `train --packed FOLDER` where there are none and no registry either.

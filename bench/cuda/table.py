@@ -24,8 +24,8 @@ TARGETS = [
     ("decode", "qwen2.5-1.5b, 1 x", "of_copy", 0.65),
     ("decode", "qwen3-0.6b, 256 x", "of_copy", 0.7),
     ("adamw", "step, qwen3-0.6b", "of_copy", 0.85),
-    ("norms", "layer norm, 65536", "of_copy", 0.85),
-    ("norms", "head norm, 65536", "of_copy", 0.85),
+    ("norms", "layer norm", "of_copy", 0.85),
+    ("norms", "head norm", "of_copy", 0.85),
     ("head", "log-probs, qwen3-0.6b", "of_product", 0.6),
 ]
 # How far the twin may be off, by the element type of the products: (mean difference of log-probs, relative difference of
@@ -89,7 +89,8 @@ def row(ours, twin, values):
     variant = f" ({twin['variant']})" if twin and "variant" in twin else ""
     verdicts = [verdict(quantity, values[quantity], target) for figure, name, quantity, target in TARGETS
                 if figure == ours["figure"] and ours["name"].startswith(name) and quantity in values]
-    return [ours["figure"], ours["name"], f"{ours['seconds'] * 1e3:,.4g}", ", ".join(rates),
+    what = ours["name"] + (f", {ours['kernel']}" if "kernel" in ours else "")
+    return [ours["figure"], what, f"{ours['seconds'] * 1e3:,.4g}", ", ".join(rates),
             "" if fraction is None else f"{fraction:.1%}", f"{twin['seconds'] * 1e3:,.4g}{variant}" if twin else "",
             f"{values['ratio']:.2f}" if twin else "", "; ".join(verdicts)]
 

@@ -51,29 +51,45 @@ def attention(bench):
                 print(f"attention by {variant}: {error}")
 
 
+def rotate(x, cos, sin):
+    low, high = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-high, low), dim=-1) * sin
+
+
 def norms(bench):
-    rows = bench.pick(65536, 512)
-    shapes = {"layer norm": (bench.pick(1024, 64), None, torch.float32),
-              "head norm": (bench.pick(2048, 128), bench.pick(128, 32), bench.dtype)}
-    for name, (cols, width, dtype) in shapes.items():
-        width = width or cols
-        x = torch.rand(rows, cols // width, width, device=bench.device, dtype=dtype).requires_grad_()
-        weight = torch.rand(width, device=bench.device).requires_grad_()
+    rows, size = bench.pick(65536, 512), torch.finfo(bench.dtype).bits // 8
+    hidden, heads, width = bench.pick(1024, 64), bench.pick(16, 4), bench.pick(128, 32)
 
-        def norm(x, weight):
-            return F.rms_norm(x.float(), (width,), weight, 1e-6).to(bench.dtype)
+    def layer_norm(x, weight):
+        return F.rms_norm(x, (hidden,), weight, 1e-6).to(bench.dtype)
 
-        size = torch.finfo(bench.dtype).bits // 8
-        for variant, function in bench.variants(norm):
-            label = f"{name}, {rows} x {cols}"
-            with torch.no_grad():
-                samples = bench.measure(lambda: function(x, weight))
-            bench.report("norms", f"{label}, forward", samples, variant, bytes=float(x.numel() * (x.element_size() + size)))
-            y = function(x, weight)
-            dy = torch.rand_like(y)
-            samples = bench.measure(lambda: torch.autograd.grad(y, (x, weight), dy, retain_graph=True))
-            bench.report("norms", f"{label}, backward", samples, variant,
-                         bytes=float(x.numel() * (2 * x.element_size() + size)))
+    def head_norm(x, weight):
+        return F.rms_norm(x.float(), (width,), weight, 1e-6).to(bench.dtype)
+
+    def head_norm_and_rotation(x, weight, cos, sin):
+        return rotate(head_norm(x, weight), cos, sin)
+
+    def measure(function, direction, label, shape, dtype, *tables):
+        x = torch.rand(*shape, device=bench.device, dtype=dtype).requires_grad_()
+        weight = torch.rand(shape[-1], device=bench.device).requires_grad_()
+        for variant, norm in bench.variants(function):
+            with torch.set_grad_enabled(direction == "backward"):
+                y = norm(x, weight, *tables)
+                dy = torch.rand_like(y)
+                if direction == "forward":
+                    samples = bench.measure(lambda: norm(x, weight, *tables))
+                else:
+                    samples = bench.measure(lambda: torch.autograd.grad(y, (x, weight), dy, retain_graph=True))
+            moved = x.element_size() * (1 if direction == "forward" else 2) + size
+            bench.report("norms", f"{label}, {rows} x {x.numel() // rows}, {direction}", samples, variant,
+                         bytes=float(x.numel() * moved))
+
+    angles = torch.rand(rows, 1, width, device=bench.device)
+    measure(layer_norm, "forward", "layer norm", (rows, hidden), torch.float32)
+    measure(layer_norm, "backward", "layer norm", (rows, hidden), torch.float32)
+    measure(head_norm_and_rotation, "forward", "head norm and rotation", (rows, heads, width), bench.dtype,
+            angles.cos().to(bench.dtype), angles.sin().to(bench.dtype))
+    measure(head_norm, "backward", "head norm", (rows, heads, width), bench.dtype)
 
 
 def adamw(bench, elements):

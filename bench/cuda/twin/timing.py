@@ -30,11 +30,13 @@ class Bench:
         return (time.perf_counter() - start) / calls
 
     def measure(self, call, sample_seconds=0.01):
-        """Samples of as many calls as take 10 ms or more, for `seconds` and at least five times."""
+        """Samples of as many calls as take 10 ms or more, for `seconds` and at least five times (three, where a call takes
+        over a second)."""
         self.sample(call)
-        calls = int(sample_seconds / self.sample(call, 2)) + 1
+        call_seconds = self.sample(call)
+        calls, least = int(sample_seconds / call_seconds) + 1, 3 if call_seconds > 1 else 5
         samples, start = [], time.perf_counter()
-        while len(samples) < 5 or time.perf_counter() - start < self.seconds:
+        while len(samples) < least or time.perf_counter() - start < self.seconds:
             samples.append(self.sample(call, calls))
         return samples
 

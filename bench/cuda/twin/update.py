@@ -1,6 +1,7 @@
 """The GRPO update as a usual trainer does it with transformers: the prompt repeated for each response, SDPA, fp32 weights under
 bf16 autocast (fp32 on a CPU), TRL's log-softmax, fused AdamW."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -55,21 +56,32 @@ class Update:
             if checkpointing:
                 self.model.gradient_checkpointing_enable({"use_reentrant": False})
             for rows in (8, 4, 2, 1):
-                if rows > max(1, len(self.ids)):
-                    continue
-                try:
-                    self.step(rows)
+                if rows <= max(1, len(self.ids)) and self.fits(rows):
                     return rows, checkpointing
-                except torch.OutOfMemoryError:
-                    self.optimizer.zero_grad(set_to_none=True)
-                    torch.cuda.empty_cache()
         raise RuntimeError("One row does not fit the card")
+
+    def fits(self, rows):
+        try:
+            self.step(rows)
+            return True
+        except torch.OutOfMemoryError:
+            pass  # the error's frames hold tensors until here
+        self.optimizer.zero_grad(set_to_none=True)
+        release(self.bench)
+        return False
 
     @torch.no_grad()
     def differences(self):
         """From ajet's own log-probs of the same tokens under the same weights."""
         off = torch.cat([(self.logprobs(slice(i, i + 1)).float() - self.old[i]).flatten() for i in range(len(self.ids))]).abs()
         return {"logprob_mean_difference": off.mean().item(), "logprob_max_difference": off.max().item()}
+
+
+def release(bench):
+    """Gives back what nothing refers to."""
+    gc.collect()
+    if bench.device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def measure(bench, figure):
@@ -80,8 +92,8 @@ def measure(bench, figure):
 
 
 def measure_case(bench, figure, inputs, compiled):
+    release(bench)
     if bench.device.type == "cuda":
-        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     update = Update(bench, inputs, compiled)
     rows, checkpointing = update.fitting()

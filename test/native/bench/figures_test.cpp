@@ -73,7 +73,7 @@ TEST("bench: every figure runs on the CPU and reports times and work") {
     seen.insert(text(line, "figure"));
     CHECK_EQ(text(line, "side"), std::string("ajet"));
     CHECK(number(line, "best_seconds") > 0 && number(line, "seconds") >= number(line, "best_seconds"));
-    CHECK(number(line, "samples") >= 5);
+    CHECK(number(line, "samples") >= 3);
     CHECK((line.find("bytes") != nullptr) != (line.find("flops") != nullptr));
   }
   CHECK_EQ(seen.size(), size_t{7});
