@@ -14,32 +14,57 @@ from model import load, rotate  # noqa: E402
 ROWS_AT_ONCE = 64  # of many requests; their cache is as long as the longest of them
 
 
+def layer_outputs(layer, x, cos, sin, attend):
+    rows, count, _ = x.shape
+    qkv = layer.qkv(F.rms_norm(x, x.shape[-1:], layer.input_norm, layer.eps))
+    qkv = qkv.view(rows, count, layer.heads + 2 * layer.kv_heads, layer.head_dim)
+    q, k, v = qkv.split([layer.heads, layer.kv_heads, layer.kv_heads], dim=2)
+    if layer.q_norm is not None:
+        q = F.rms_norm(q, (layer.head_dim,), layer.q_norm, layer.eps)
+        k = F.rms_norm(k, (layer.head_dim,), layer.k_norm, layer.eps)
+    attended = attend(rotate(q.transpose(1, 2), cos, sin), rotate(k.transpose(1, 2), cos, sin), v.transpose(1, 2))
+    x = x + layer.o(attended.transpose(1, 2).reshape(rows, count, -1))
+    gate, up = layer.gate_up(F.rms_norm(x, x.shape[-1:], layer.post_norm, layer.eps)).chunk(2, dim=-1)
+    return x + layer.down(F.silu(gate) * up)
+
+
+def prefill_layer(layer, keys, values, x, cos, sin):
+    """x [rows, tokens, hidden] from position 0 on."""
+
+    def attend(q, k, v):
+        keys[:, :, : k.shape[2]], values[:, :, : k.shape[2]] = k, v
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+    return layer_outputs(layer, x, cos, sin, attend)
+
+
+def step_layer(layer, keys, values, x, cos, sin, mask, rows, positions):
+    """x [rows, 1, hidden], row r at positions[r]."""
+
+    def attend(q, k, v):
+        keys[rows, :, positions], values[rows, :, positions] = k[:, :, 0], v[:, :, 0]
+        # With one query a row, the heads that share a key are as good as queries of it, which every kernel has.
+        shared = q.reshape(q.shape[0], keys.shape[1], -1, q.shape[-1])
+        return F.scaled_dot_product_attention(shared, keys, values, attn_mask=mask).reshape(q.shape)
+
+    return layer_outputs(layer, x, cos, sin, attend)
+
+
 class CachedDecoder:
     """Rows of different lengths: row r appends at its own position, and sees the positions up to it."""
 
-    def __init__(self, decoder, rows, length, device, dtype):
-        self.decoder, self.length = decoder, length
+    def __init__(self, decoder, rows, length, bench):
+        self.decoder = decoder
         layer = decoder.layers[0]
         shape = (len(decoder.layers), rows, layer.kv_heads, length, layer.head_dim)
-        self.keys, self.values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
+        self.keys, self.values = (torch.zeros(shape, device=bench.device, dtype=bench.dtype) for _ in range(2))
         angles = torch.outer(torch.arange(length, dtype=torch.float64), decoder.frequencies).repeat(1, 2)
-        self.cos, self.sin = (table.to(device=device, dtype=dtype) for table in (angles.cos(), angles.sin()))
-        self.rows = torch.arange(rows, device=device)
-        self.places = torch.arange(length, device=device)
-
-    def layer_outputs(self, index, x, cos, sin, attend):
-        layer = self.decoder.layers[index]
-        rows, count, _ = x.shape
-        qkv = layer.qkv(F.rms_norm(x, x.shape[-1:], layer.input_norm, layer.eps))
-        qkv = qkv.view(rows, count, layer.heads + 2 * layer.kv_heads, layer.head_dim)
-        q, k, v = qkv.split([layer.heads, layer.kv_heads, layer.kv_heads], dim=2)
-        if layer.q_norm is not None:
-            q = F.rms_norm(q, (layer.head_dim,), layer.q_norm, layer.eps)
-            k = F.rms_norm(k, (layer.head_dim,), layer.k_norm, layer.eps)
-        attended = attend(rotate(q.transpose(1, 2), cos, sin), rotate(k.transpose(1, 2), cos, sin), v.transpose(1, 2))
-        x = x + layer.o(attended.transpose(1, 2).reshape(rows, count, -1))
-        gate, up = layer.gate_up(F.rms_norm(x, x.shape[-1:], layer.post_norm, layer.eps)).chunk(2, dim=-1)
-        return x + layer.down(F.silu(gate) * up)
+        self.cos, self.sin = (table.to(device=bench.device, dtype=bench.dtype) for table in (angles.cos(), angles.sin()))
+        self.rows = torch.arange(rows, device=bench.device)
+        self.places = torch.arange(length, device=bench.device)
+        # A layer compiled once serves all of them. What was compiled for other sizes counts towards a limit.
+        torch._dynamo.reset()
+        self.step_layer = torch.compile(step_layer, dynamic=False) if bench.compiled else step_layer
 
     def logits(self, x):
         decoder = self.decoder
@@ -47,14 +72,9 @@ class CachedDecoder:
 
     def prefill(self, ids, lengths):
         """ids [rows, longest], padded behind each row's tokens; the logits behind them."""
-        count = ids.shape[1]
-        x = self.decoder.embedding(ids)
-        for i in range(len(self.decoder.layers)):
-            def attend(q, k, v, i=i):
-                self.keys[i, :, :, :count], self.values[i, :, :, :count] = k, v
-                return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-
-            x = self.layer_outputs(i, x, self.cos[:count], self.sin[:count], attend)
+        x, count = self.decoder.embedding(ids), ids.shape[1]
+        for layer, keys, values in zip(self.decoder.layers, self.keys, self.values):
+            x = prefill_layer(layer, keys, values, x, self.cos[:count], self.sin[:count])
         return self.logits(x[self.rows, lengths - 1])
 
     def step(self, ids, positions):
@@ -62,13 +82,8 @@ class CachedDecoder:
         x = self.decoder.embedding(ids[:, None])
         cos, sin = self.cos[positions][:, None, None], self.sin[positions][:, None, None]
         mask = (self.places[None] <= positions[:, None])[:, None, None]
-        for i in range(len(self.decoder.layers)):
-            def attend(q, k, v, i=i):
-                self.keys[i][self.rows, :, positions] = k[:, :, 0]
-                self.values[i][self.rows, :, positions] = v[:, :, 0]
-                return F.scaled_dot_product_attention(q, self.keys[i], self.values[i], attn_mask=mask, enable_gqa=True)
-
-            x = self.layer_outputs(i, x, cos, sin, attend)
+        for layer, keys, values in zip(self.decoder.layers, self.keys, self.values):
+            x = self.step_layer(layer, keys, values, x, cos, sin, mask, self.rows, positions)
         return self.logits(x[:, 0])
 
 
@@ -83,36 +98,33 @@ class Generation:
     def __init__(self, bench, decoder, prompts, lengths):
         longest = max(len(prompt) for prompt in prompts)
         self.bench, self.steps = bench, max(lengths)
-        self.cached = CachedDecoder(decoder, len(prompts), longest + self.steps, bench.device, bench.dtype)
+        length = -(-(longest + self.steps) // 64) * 64  # masks are read in whole vectors
+        self.cached = CachedDecoder(decoder, len(prompts), length, bench)
         self.prompt_lengths = torch.tensor([len(prompt) for prompt in prompts], device=bench.device)
         self.prompts = torch.zeros(len(prompts), longest, dtype=torch.long)
         for row, prompt in enumerate(prompts):
             self.prompts[row, : len(prompt)] = torch.tensor(prompt)
         self.prompts = self.prompts.to(bench.device)
         self.ids, self.positions = torch.zeros_like(self.prompt_lengths), self.prompt_lengths.clone()
-        function = torch.compile(self.cached.step, dynamic=False) if bench.compiled else self.cached.step
-        self.choose = draw
-        self.run = lambda: self.advance(function)
-        if bench.device.type == "cuda":
-            self.run = self.captured(function)
+        self.run = self.captured() if bench.device.type == "cuda" else self.advance
 
-    def advance(self, function):
-        self.ids.copy_(self.choose(function(self.ids, self.positions)))
+    def advance(self):
+        self.ids.copy_(draw(self.cached.step(self.ids, self.positions)))
         self.positions.add_(1)
 
-    def captured(self, function):
+    def captured(self):
         stream = torch.cuda.Stream()
         with torch.cuda.stream(stream):
             for _ in range(3):
-                self.advance(function)
+                self.advance()
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self.advance(function)
+            self.advance()
         return graph.replay
 
     def start(self):
-        self.ids.copy_(self.choose(self.cached.prefill(self.prompts, self.prompt_lengths)))
+        self.ids.copy_(draw(self.cached.prefill(self.prompts, self.prompt_lengths)))
         self.positions.copy_(self.prompt_lengths)
 
     def decode(self):
@@ -156,6 +168,7 @@ def measure_many(bench, inputs, decoder):
         prompts, lengths = zip(*requests[first : first + ROWS_AT_ONCE])
         generation = Generation(bench, decoder, prompts, lengths)
         generation.start()  # warm-up
+        generation.run()
         seconds += bench.sample(generation.start) + generation.decode()
         del generation
     bench.report("decode", inputs["name"], [seconds], "compiled" if bench.compiled else "eager",
