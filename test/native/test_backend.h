@@ -18,6 +18,13 @@ inline std::string environment(const char* name, const char* otherwise) {
   return value == nullptr ? otherwise : value;
 }
 
+constexpr bool emulated_device =
+#if defined(AJET_CUDA_EMULATED)
+    true;
+#else
+    false;
+#endif
+
 // `threads` of the CPU.
 inline std::shared_ptr<Backend> test_backend(int threads) {
 #if defined(AJET_CUDA_EMULATED)
