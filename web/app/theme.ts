@@ -10,14 +10,17 @@ function chosen(): Theme {
   return stored === "light" || stored === "dark" ? stored : system.matches ? "dark" : "light";
 }
 
+/** Tells the style sheet, before anything is drawn anew with its colours. */
+function apply(theme: Theme): Theme {
+  document.documentElement.dataset["theme"] = theme;
+  return theme;
+}
+
 /** Light or dark: as the system says until somebody chooses. */
 export function useTheme(): [Theme, (theme: Theme) => void] {
-  const [theme, setTheme] = useState(chosen);
+  const [theme, setTheme] = useState(() => apply(chosen()));
   useEffect(() => {
-    document.documentElement.dataset["theme"] = theme;
-  }, [theme]);
-  useEffect(() => {
-    const update = () => setTheme(chosen());
+    const update = () => setTheme(apply(chosen()));
     system.addEventListener("change", update);
     return () => system.removeEventListener("change", update);
   }, []);
@@ -25,9 +28,19 @@ export function useTheme(): [Theme, (theme: Theme) => void] {
     theme,
     (next) => {
       localStorage.setItem(KEY, next);
-      setTheme(next);
+      setTheme(apply(next));
     },
   ];
+}
+
+/** A colour of the style sheet as it is in the theme that is shown, for what is drawn on a canvas. */
+export function cssColor(name: `--${string}`): string {
+  const probe = document.createElement("i");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
 }
 
 /** Colours of lines: Okabe and Ito's, which people with colour blindness tell apart, lighter on dark ground. */

@@ -4,7 +4,7 @@ import type { ChartSpec } from "../../src/logview/curves/curve-catalog.js";
 import { curveCsv } from "../../src/logview/curves/curve-csv.js";
 import { type CurveSeries, curveSvg } from "../../src/logview/curves/curve-svg.js";
 import { short } from "../../src/logview/curves/scale.js";
-import type { Theme } from "../app/theme.js";
+import { cssColor, type Theme } from "../app/theme.js";
 import { curvePng, download } from "./downloads.js";
 import { alignedData, createPlot } from "./plot.js";
 
@@ -33,12 +33,11 @@ export function Chart({ spec, series, log, theme, zoom, onZoom }: ChartProps) {
 
   useLayoutEffect(() => {
     if (!place.current) return undefined;
-    const style = getComputedStyle(document.documentElement);
     const made = createPlot(place.current, latest.current.series, {
       log,
       isShare,
-      ink: style.getPropertyValue("--muted").trim(),
-      grid: style.getPropertyValue("--line").trim(),
+      ink: cssColor("--muted"),
+      grid: cssColor("--line"),
       onZoom: (range) => latest.current.onZoom(range),
       onCursor: setCursor,
     });
@@ -104,7 +103,7 @@ function description({ title }: ChartSpec, series: readonly CurveSeries[]): stri
     .filter(({ faint }) => !faint)
     .map(({ label, x, y }) => {
       const ends = `${short(y[0] ?? Number.NaN)} at step ${x[0]} to ${short(y.at(-1) ?? Number.NaN)} at step ${x.at(-1)}`;
-      return `${label}${label ? ": " : ""}from ${ends}`;
+      return `${label}${label ? ": " : ""}${x.length} points from ${ends}`;
     });
   return `${title}. ${lines.join("; ")}. Left and right move along it.`;
 }
@@ -118,11 +117,14 @@ interface LegendProps {
 
 function Legend({ series, data, cursor, isShare }: LegendProps) {
   const index = cursor ?? data[0].length - 1;
+  // Without a cursor, each line's last value: runs may have come to different steps.
+  const lastSteps = new Set(series.map(({ x }) => x.at(-1)));
+  const where = cursor === null && lastSteps.size > 1 ? "last" : `step ${short(data[0][index] ?? 0)}`;
   const show = (value: number | null | undefined) =>
     value === null || value === undefined ? "–" : isShare ? `${(100 * value).toFixed(1)} %` : short(value);
   return (
     <p class="legend" aria-live={cursor === null ? "off" : "polite"}>
-      <span class="muted">step {short(data[0][index] ?? 0)}</span>
+      <span class="muted">{where}</span>
       {series.map((line, i) =>
         line.faint ? null : (
           <span key={line.label}>

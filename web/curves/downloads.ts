@@ -1,5 +1,6 @@
 import type { CurveDrawing } from "../../src/logview/curves/curve-svg.js";
 import { curveSvg } from "../../src/logview/curves/curve-svg.js";
+import { cssColor } from "../app/theme.js";
 
 /** Hands a file to the browser's downloads. */
 export function download(name: string, content: Blob): void {
@@ -16,8 +17,7 @@ const SCALE = 2;
 
 /** The drawing as PNG, on the page's ground. */
 export async function curvePng(drawing: CurveDrawing): Promise<Blob> {
-  const style = getComputedStyle(document.body);
-  const svg = curveSvg(drawing).replace("<svg ", `<svg color="${style.color}" `);
+  const svg = curveSvg(drawing).replace("<svg ", `<svg color="${cssColor("--ink")}" `);
   const image = new Image();
   image.src = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
   await image.decode();
@@ -25,7 +25,7 @@ export async function curvePng(drawing: CurveDrawing): Promise<Blob> {
   [canvas.width, canvas.height] = [image.width * SCALE, image.height * SCALE];
   const context = canvas.getContext("2d");
   if (context === null) throw new Error("This browser draws nothing");
-  context.fillStyle = style.getPropertyValue("--panel");
+  context.fillStyle = cssColor("--panel");
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   URL.revokeObjectURL(image.src);

@@ -104,8 +104,9 @@ export function Conversation({ episode, timeline, by, token, onToken }: Conversa
             ) : null;
           })}
         </div>
-        {shown !== null && shown < timeline.ids.length && <TokenCard timeline={timeline} token={shown} box={box} />}
       </div>
+      {/* Beside the box: within it, its containment would make places on the screen places in the box. */}
+      {shown !== null && shown < timeline.ids.length && <TokenCard timeline={timeline} token={shown} box={box} />}
       <p class="unseen" aria-live="polite">
         {token !== null && token < timeline.ids.length ? tokenDescription(timeline, token) : ""}
       </p>
