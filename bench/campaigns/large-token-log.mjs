@@ -18,7 +18,7 @@ import { generatedStep, random, tokenBytes } from "./generated-steps.mjs";
 
 /** About 20 kB an episode. */
 const SHAPE = { groups: 8, episodes: 8, turns: 4, prompt: 600, sampled: 420, observed: 100 };
-const EPISODES_A_STEP = SHAPE.groups * SHAPE.episodes;
+export const EPISODES_A_STEP = SHAPE.groups * SHAPE.episodes;
 const READS = 200;
 /** Written in turn: making them takes longer than writing them. */
 const DISTINCT_STEPS = 16;
@@ -78,7 +78,11 @@ async function measureReads(folder) {
   return { name, ms: times.at(-1), cpuMs: cpu, what, mib: peakMib() };
 }
 
-async function write(folder, episodes) {
+/**
+ * Writes the log into an empty folder.
+ * @returns How long a step took.
+ */
+export async function writeLargeLog(folder, episodes) {
   const writer = await TokenLogWriter.open(folder, { lastStep: 0, tokenBytes });
   const steps = Math.ceil(episodes / EPISODES_A_STEP);
   const distinct = Array.from({ length: DISTINCT_STEPS }, (_, i) => generatedStep(i, SHAPE));
@@ -101,7 +105,7 @@ async function main() {
   const folder = given ?? mkdtempSync(join(tmpdir(), "ajet-large-log-"));
   try {
     if (!existsSync(folder) || readdirSync(folder).length === 0) {
-      console.log(`written: ${await write(folder, Number(episodes))}`);
+      console.log(`written: ${await writeLargeLog(folder, Number(episodes))}`);
     }
     const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
     console.log(`${(bytes / 1e9).toFixed(2)} GB in ${readdirSync(folder).length} segments`);
@@ -121,7 +125,9 @@ async function main() {
   }
 }
 
-const [flag, name, folder] = process.argv.slice(2);
-if (flag === "--measure") {
-  console.log(JSON.stringify(await (name === "reads" ? measureReads(folder) : measure(name, folder))));
-} else await main();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [flag, name, folder] = process.argv.slice(2);
+  if (flag === "--measure") {
+    console.log(JSON.stringify(await (name === "reads" ? measureReads(folder) : measure(name, folder))));
+  } else await main();
+}

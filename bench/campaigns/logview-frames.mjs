@@ -26,7 +26,9 @@ try {
   await writeRun(Number(tokens));
   const logview = await startLogview({ folder });
   const browser = await launchChromium();
-  console.log("| scrolling | frames | frame interval, median / p99 ms | main thread a frame, median / p99 / max ms | over 16.7 ms |");
+  console.log(
+    "| scrolling | frames | frame interval, median / p99 ms | main thread a frame, median / p99 / max ms | over 16.7 ms |",
+  );
   console.log("|---|---|---|---|---|");
   for (const how of ["wheel", "keys"]) {
     const page = await browser.newPage({ viewport: VIEWPORT });
@@ -66,11 +68,14 @@ async function measure(browser, page, how) {
     };
     requestAnimationFrame(next);
   })()`);
-  await browser.startTracing(page, { categories: ["disabled-by-default-devtools.timeline", "devtools.timeline", "toplevel", "__metadata"] });
+  await browser.startTracing(page, {
+    categories: ["disabled-by-default-devtools.timeline", "devtools.timeline", "toplevel", "__metadata"],
+  });
   const scrolled = await (how === "wheel" ? scrollByWheel(page) : scrollByKeys(page));
   const trace = JSON.parse((await browser.stopTracing()).toString("utf8"));
   const intervals = await page.evaluate("window.intervals");
-  if (scrolled < VIEWPORT.height) throw new Error(`Expected to scroll through the conversation but came to ${scrolled} px`);
+  if (scrolled < VIEWPORT.height)
+    throw new Error(`Expected to scroll through the conversation but came to ${scrolled} px`);
   return { intervals, work: mainThreadPerFrame(trace.traceEvents) };
 }
 
@@ -107,10 +112,15 @@ function mainThreadPerFrame(events) {
   const ofFrames = events.filter(({ name }) => name === "FireAnimationFrame");
   // Several renderers may be traced: ours is the one that draws frames.
   const { pid, tid } = mostFrequent(ofFrames);
-  if (!events.some((event) => event.name === "thread_name" && event.pid === pid && event.tid === tid && isMain(event))) {
+  if (
+    !events.some((event) => event.name === "thread_name" && event.pid === pid && event.tid === tid && isMain(event))
+  ) {
     throw new Error("Expected frames on the main thread");
   }
-  const starts = ofFrames.filter((event) => event.pid === pid).map(({ ts }) => ts).sort((a, b) => a - b);
+  const starts = ofFrames
+    .filter((event) => event.pid === pid)
+    .map(({ ts }) => ts)
+    .sort((a, b) => a - b);
   const work = new Array(Math.max(0, starts.length - 1)).fill(0);
   const tasks = events
     .filter((event) => event.pid === pid && event.tid === tid && event.ph === "X" && event.name === "RunTask")
@@ -134,7 +144,8 @@ function mostFrequent(events) {
 }
 
 function row(how, { intervals, work }) {
-  const at = (values, share) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))];
+  const at = (values, share) =>
+    [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))];
   const ms = (value) => value.toFixed(1);
   const over = work.filter((one) => one > BUDGET_MS).length;
   const interval = [0.5, 0.99].map((share) => ms(at(intervals, share))).join(" / ");

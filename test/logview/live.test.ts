@@ -47,60 +47,63 @@ async function pointsDrawn(page: Page): Promise<number> {
   return Number(points);
 }
 
-it.skipIf(!hasChromium)("a run's curve rises in the browser, and its bad and good cases are two clicks away", async () => {
-  const values = {
-    "trainer_common.total_training_steps": STEPS,
-    "trainer_common.save_freq": 0,
-    "data.train_batch_size": 4,
-    "rollout.num_repeat": 8,
-  };
-  run = new Ajet(["train", "--with-logview", ...tinyRun(experiments, "live", values)]);
-  await run.until(() => /^pages http\S+$/m.test(run.stdout));
-  const url = /^pages (\S+)$/m.exec(run.stdout)?.[1] as string;
-  const curves = await newPage(url);
-  await curves.evaluate("window.isFirstLoad = true");
+it.skipIf(!hasChromium)(
+  "a run's curve rises in the browser, and its bad and good cases are two clicks away",
+  async () => {
+    const values = {
+      "trainer_common.total_training_steps": STEPS,
+      "trainer_common.save_freq": 0,
+      "data.train_batch_size": 4,
+      "rollout.num_repeat": 8,
+    };
+    run = new Ajet(["train", "--with-logview", ...tinyRun(experiments, "live", values)]);
+    await run.until(() => /^pages http\S+$/m.test(run.stdout));
+    const url = /^pages (\S+)$/m.exec(run.stdout)?.[1] as string;
+    const curves = await newPage(url);
+    await curves.evaluate("window.isFirstLoad = true");
 
-  await goOnTo(HELD_AT[0]);
-  await expect.poll(() => pointsDrawn(curves), { timeout: 100_000 }).toBeGreaterThanOrEqual(HELD_AT[0]);
-  const early = await pointsDrawn(curves);
-  const reward = curves.locator("figure", { has: curves.getByRole("heading", { name: "Reward" }) });
-  const picture = await reward.screenshot({ path: join(PICTURES, "live-reward-early.png") });
+    await goOnTo(HELD_AT[0]);
+    await expect.poll(() => pointsDrawn(curves), { timeout: 100_000 }).toBeGreaterThanOrEqual(HELD_AT[0]);
+    const early = await pointsDrawn(curves);
+    const reward = curves.locator("figure", { has: curves.getByRole("heading", { name: "Reward" }) });
+    const picture = await reward.screenshot({ path: join(PICTURES, "live-reward-early.png") });
 
-  // Two clicks each, while the run goes on: the case, and the first episode of it.
-  for (const [label, mark, file] of [
-    ["called without print", ".row .mark", "live-bad-case"],
-    ["good: tool used, then answered", ".row .badge.good", "live-good-case"],
-  ] as const) {
-    const episodes = await newPage(url.replace(/#.*/, "#/episodes?run=live"));
-    await episodes.getByRole("button", { name: label }).click();
-    await episodes.locator(mark).first().waitFor();
-    await episodes.locator(".row").first().click();
-    await episodes.locator(".conversation .tok.in").first().waitFor();
-    const facts = await episodes.getByLabel("The episode").innerText();
-    expect(facts).toContain(label.startsWith("good") ? "success" : label);
-    expect(facts).toContain("execute_python_code");
-    expect(await episodes.locator(".live-state").innerText()).toContain("1 run goes on");
-    await episodes.screenshot({ path: join(PICTURES, `${file}.png`) });
-    await episodes.close();
-  }
+    // Two clicks each, while the run goes on: the case, and the first episode of it.
+    for (const [label, mark, file] of [
+      ["called without print", ".row .mark", "live-bad-case"],
+      ["good: tool used, then answered", ".row .badge.good", "live-good-case"],
+    ] as const) {
+      const episodes = await newPage(url.replace(/#.*/, "#/episodes?run=live"));
+      await episodes.getByRole("button", { name: label }).click();
+      await episodes.locator(mark).first().waitFor();
+      await episodes.locator(".row").first().click();
+      await episodes.locator(".conversation .tok.in").first().waitFor();
+      const facts = await episodes.getByLabel("The episode").innerText();
+      expect(facts).toContain(label.startsWith("good") ? "success" : label);
+      expect(facts).toContain("execute_python_code");
+      expect(await episodes.locator(".live-state").innerText()).toContain("1 run goes on");
+      await episodes.screenshot({ path: join(PICTURES, `${file}.png`) });
+      await episodes.close();
+    }
 
-  await goOnTo(HELD_AT[1]);
-  await expect.poll(() => pointsDrawn(curves), { timeout: 100_000 }).toBeGreaterThanOrEqual(HELD_AT[1]);
-  expect(await pointsDrawn(curves)).toBeGreaterThan(early);
-  expect(await curves.locator(".live-state").innerText()).toContain("1 run goes on");
-  expect(await curves.evaluate("window.isFirstLoad")).toBe(true);
-  expect((await reward.screenshot({ path: join(PICTURES, "live-reward-later.png") })).equals(picture)).toBe(false);
-  await curves.screenshot({ path: join(PICTURES, "live-curves.png") });
+    await goOnTo(HELD_AT[1]);
+    await expect.poll(() => pointsDrawn(curves), { timeout: 100_000 }).toBeGreaterThanOrEqual(HELD_AT[1]);
+    expect(await pointsDrawn(curves)).toBeGreaterThan(early);
+    expect(await curves.locator(".live-state").innerText()).toContain("1 run goes on");
+    expect(await curves.evaluate("window.isFirstLoad")).toBe(true);
+    expect((await reward.screenshot({ path: join(PICTURES, "live-reward-later.png") })).equals(picture)).toBe(false);
+    await curves.screenshot({ path: join(PICTURES, "live-curves.png") });
 
-  run.child.kill("SIGCONT");
-  const { code, stderr } = await run.finished;
-  expect(stderr).not.toContain("error");
-  expect(code).toBe(0);
-  const rewards = jsonLines(readFileSync(join(experiments, "live", "metrics.jsonl"), "utf8")).map(
-    (line) => line["critic/rewards/mean"] as number,
-  );
-  expect(rewards).toHaveLength(STEPS);
-  const mean = (part: readonly number[]) => part.reduce((sum, one) => sum + one, 0) / part.length;
-  expect(mean(rewards.slice(-5))).toBeGreaterThan(mean(rewards.slice(0, 5)));
-  await curves.close();
-});
+    run.child.kill("SIGCONT");
+    const { code, stderr } = await run.finished;
+    expect(stderr).not.toContain("error");
+    expect(code).toBe(0);
+    const rewards = jsonLines(readFileSync(join(experiments, "live", "metrics.jsonl"), "utf8")).map(
+      (line) => line["critic/rewards/mean"] as number,
+    );
+    expect(rewards).toHaveLength(STEPS);
+    const mean = (part: readonly number[]) => part.reduce((sum, one) => sum + one, 0) / part.length;
+    expect(mean(rewards.slice(-5))).toBeGreaterThan(mean(rewards.slice(0, 5)));
+    await curves.close();
+  },
+);

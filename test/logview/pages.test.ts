@@ -98,7 +98,7 @@ describe.skipIf(!hasChromium)("the pages", () => {
     const plain = await picture();
     await page.getByLabel("smoothing").fill("0.9");
     await page.getByLabel("log scale").check();
-    expect(page.url()).toContain("smooth=0.9&log=1");
+    await expect.poll(() => page.url()).toContain("smooth=0.9&log=1");
     await expect.poll(picture).not.toBe(plain);
     await page.getByLabel("Add a run").selectOption({ index: 1 });
     await page.locator(".chip").nth(1).waitFor();
@@ -196,7 +196,7 @@ describe.skipIf(!hasChromium)("the pages", () => {
     await page.locator(".conversation").focus();
     await page.keyboard.press("ArrowRight");
     await expect.poll(() => chosen.getAttribute("data-t")).toBe(String(token + 1));
-    expect(page.url()).toContain(`token=${token + 1}`);
+    await expect.poll(() => page.url()).toContain(`token=${token + 1}`);
     expect(await page.locator(".unseen[aria-live]").innerText()).toContain(`id ${row.ids[token + 1]}`);
     await page.getByLabel("colour by").selectOption("advantage");
     expect(await chosen.getAttribute("class")).toMatch(/\b(pos|neg) l\d/);

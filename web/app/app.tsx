@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import type { RunsReply } from "../../src/logview/api-types.js";
 import { CurvesPage } from "../curves/curves-page.js";
 import { EpisodesPage } from "../episodes/episodes-page.js";
@@ -17,6 +18,7 @@ export function App() {
   const route = useRoute();
   const [theme, setTheme] = useTheme();
   const { data, error } = useFetched("runs", (signal) => get<RunsReply>("runs", {}, signal), RUNS_MS);
+  useFocusOfPage(route);
   return (
     <>
       <button type="button" class="skip" onClick={() => document.getElementById("content")?.focus()}>
@@ -42,6 +44,19 @@ export function App() {
       </main>
     </>
   );
+}
+
+/** What had the focus went with the last page: it goes on in the new one, where a screen reader reads on, too. */
+function useFocusOfPage({ page, params }: Route): void {
+  const shown = `${page} ${params.get("view") ?? ""}`;
+  const last = useRef(shown);
+  useEffect(() => {
+    const isKept = document.activeElement?.matches("main input"); // what changed the view by itself
+    if (last.current !== shown && !isKept) {
+      document.getElementById("content")?.focus({ preventScroll: true });
+    }
+    last.current = shown;
+  }, [shown]);
 }
 
 /** The page's link keeps what is chosen. */

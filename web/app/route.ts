@@ -26,23 +26,50 @@ export function link(page: PageName, params: Record<string, string | number | nu
   return `#/${page}${text ? `?${text}` : ""}`;
 }
 
+/** Browsers ignore, or refuse, more than about ten changes of the address a second: a key that is held makes thirty. */
+const ADDRESS_MS = 150;
+
+/** What is shown. The address is the same, or soon will be. */
+let current = location.hash;
+let written = 0;
+let writing: ReturnType<typeof setTimeout> | undefined;
+const listeners = new Set<() => void>();
+
+addEventListener("hashchange", () => {
+  clearTimeout(writing);
+  writing = undefined;
+  current = location.hash;
+  for (const listener of listeners) listener();
+});
+
 /** Changes parameters of the page that is shown; `replace` keeps the way back free of small steps. */
 export function setParams(changes: Record<string, string | number | null>, replace = true): void {
-  const { page, params } = parseRoute(location.hash);
+  const { page, params } = parseRoute(current);
   const target = link(page, { ...Object.fromEntries(params), ...changes });
-  if (target === location.hash) return;
-  if (replace) {
-    history.replaceState(null, "", target);
-    dispatchEvent(new HashChangeEvent("hashchange"));
-  } else location.hash = target;
+  if (target === current) return;
+  if (!replace) {
+    location.hash = target;
+    return;
+  }
+  current = target;
+  for (const listener of listeners) listener();
+  writing ??= setTimeout(writeAddress, written + ADDRESS_MS - performance.now());
+}
+
+function writeAddress(): void {
+  writing = undefined;
+  written = performance.now();
+  history.replaceState(null, "", current);
 }
 
 export function useRoute(): Route {
-  const [route, setRoute] = useState(() => parseRoute(location.hash));
+  const [route, setRoute] = useState(() => parseRoute(current));
   useEffect(() => {
-    const update = () => setRoute(parseRoute(location.hash));
-    addEventListener("hashchange", update);
-    return () => removeEventListener("hashchange", update);
+    const update = () => setRoute(parseRoute(current));
+    listeners.add(update);
+    return () => {
+      listeners.delete(update);
+    };
   }, []);
   return route;
 }

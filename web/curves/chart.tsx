@@ -73,9 +73,9 @@ export function Chart({ spec, series, log, theme, zoom, onZoom }: ChartProps) {
   return (
     <figure class="chart card">
       <figcaption>
-        <h3>
+        <h2>
           {spec.title} {spec.unit && !isShare && <small>{spec.unit}</small>}
-        </h3>
+        </h2>
         <Downloads spec={spec} series={series} log={log} zoom={zoom} />
       </figcaption>
       <Legend series={series} data={data} cursor={cursor} isShare={isShare} />

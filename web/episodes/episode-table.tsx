@@ -62,17 +62,29 @@ const COLUMNS: readonly Column[] = [
   { key: "marks", label: "what it shows", cell: ({ marks }) => <Marks marks={marks} /> },
 ];
 
+/** The row that was last opened from a table, by the table's link: the way back leads to it. */
+const openedRows = new Map<string, number>();
+
 /** The episodes as rows; the arrow keys move, Enter opens the tokens. */
 export function EpisodeTable({ pages, run, params }: { pages: EpisodePages; run: string; params: URLSearchParams }) {
   const box = useRef<HTMLDivElement>(null);
-  const [active, setActive] = useState(0);
+  const table = `${run} ${params}`;
+  const [active, setActive] = useState(() => openedRows.get(table) ?? 0);
   const total = pages.total ?? 0;
   const sizeOf = useCallback(() => ROW, []);
   const list = useVirtualList({ count: total, sizeOf, box });
-  useEffect(() => setActive((index) => Math.min(index, Math.max(0, total - 1))), [total]);
+  const isKnown = pages.total !== undefined;
+  useEffect(() => {
+    if (isKnown) setActive((index) => Math.min(index, Math.max(0, total - 1)));
+  }, [total, isKnown]);
+  useEffect(() => {
+    if (isKnown && openedRows.has(table)) list.scrollTo(active, "center");
+  }, [isKnown]);
   const open = (index: number) => {
     const header = pages.at(index);
-    if (header) location.hash = link("tokens", { run, key: header.key });
+    if (!header) return;
+    openedRows.set(table, index);
+    location.hash = link("tokens", { run, key: header.key });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const move = { ArrowUp: -1, ArrowDown: 1, PageUp: -15, PageDown: 15, Home: -total, End: total }[event.key];

@@ -1,8 +1,9 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { EpisodeReply, Timeline } from "../../src/logview/api-types.js";
-import { type Message, messagesOf } from "../../src/logview/tokens/messages.js";
-import { type ColorBy, tokenClass } from "../../src/logview/tokens/token-color.js";
+import { messagesOf } from "../../src/logview/tokens/messages.js";
+import type { ColorBy } from "../../src/logview/tokens/token-color.js";
 import { useVirtualList } from "../app/virtual-list.js";
+import { ConversationLine } from "./conversation-line.js";
 import { type Line, layOut } from "./lines.js";
 import { TokenCard, tokenDescription } from "./token-card.js";
 
@@ -12,6 +13,10 @@ const HEAD = 38;
 const LAST = LINE + 10;
 /** Left and right of the tokens, the scroll bar included. */
 const SIDES = 46;
+/** Lines above and below those that are seen: what a wheel scrolls by within a frame or two. */
+const OVERSCAN = 8;
+/** Tokens that pass below a pointer at rest are not pointed at. */
+const POINTER_RESTS_MS = 150;
 
 interface ConversationProps {
   episode: EpisodeReply;
@@ -33,8 +38,9 @@ export function Conversation({ episode, timeline, by, token, onToken }: Conversa
     [timeline, messages, columns, hidden],
   );
   const sizeOf = useCallback((index: number) => heightOf(layout.lines[index]), [layout]);
-  const list = useVirtualList({ count: layout.lines.length, sizeOf, box, overscan: 20 });
+  const list = useVirtualList({ count: layout.lines.length, sizeOf, box, overscan: OVERSCAN });
   const [hovered, setHovered] = useState<number | null>(null);
+  const scrolled = useRef(Number.NEGATIVE_INFINITY);
   const shown = hovered ?? token;
 
   const reveal = (target: number, align: "auto" | "center") => list.scrollTo(layout.lineOfToken[target] ?? 0, align);
@@ -44,11 +50,15 @@ export function Conversation({ episode, timeline, by, token, onToken }: Conversa
     else box.current?.scrollTo(0, 0);
   }, [timeline, columns]);
 
-  const toggle = (index: number) => {
-    const next = new Set(hidden);
-    if (!next.delete(index)) next.add(index);
-    setHidden(next);
-  };
+  const toggle = useCallback(
+    (index: number) =>
+      setHidden((old) => {
+        const next = new Set(old);
+        if (!next.delete(index)) next.add(index);
+        return next;
+      }),
+    [],
+  );
   const onKeyDown = (event: KeyboardEvent) => {
     const next = nextToken(event.key, token, layout.lines, layout.lineOfToken);
     if (next === undefined) return;
@@ -59,7 +69,6 @@ export function Conversation({ episode, timeline, by, token, onToken }: Conversa
   };
   return (
     <>
-      {/* biome-ignore lint/a11y/useKeyWithMouseEvents: the card follows the keys, too */}
       {/* biome-ignore lint/a11y/useSemanticElements: no fieldset */}
       <div
         class="conversation card"
@@ -69,7 +78,13 @@ export function Conversation({ episode, timeline, by, token, onToken }: Conversa
         role="group"
         aria-label={`Conversation of ${timeline.ids.length} tokens; arrow keys move from token to token`}
         onKeyDown={onKeyDown}
-        onMouseOver={(event) => setHovered(tokenAt(event.target))}
+        onScroll={() => {
+          scrolled.current = performance.now();
+          setHovered(null);
+        }}
+        onMouseMove={(event) => {
+          if (performance.now() - scrolled.current > POINTER_RESTS_MS) setHovered(tokenAt(event.target));
+        }}
         onMouseLeave={() => setHovered(null)}
         onClick={(event) => {
           const clicked = tokenAt(event.target);
@@ -79,28 +94,20 @@ export function Conversation({ episode, timeline, by, token, onToken }: Conversa
         <div style={{ height: `${list.height}px`, position: "relative" }}>
           {list.items.map(({ index, start }) => {
             const line = layout.lines[index];
+            const holdsChosen = line?.kind === "tokens" && line.pieces.some((piece) => piece.token === token);
             return line ? (
-              <div key={index} class={classOf(line, messages)} style={{ transform: `translateY(${start}px)` }}>
-                {line.kind === "head" ? (
-                  <Head
-                    line={line}
-                    episode={episode}
-                    timeline={timeline}
-                    isHidden={hidden.has(line.index)}
-                    onToggle={toggle}
-                  />
-                ) : (
-                  line.pieces.map(({ token: t, text }, i) => (
-                    <span
-                      key={i}
-                      data-t={t}
-                      class={t === token ? `${tokenClass(by, timeline, t)} chosen` : tokenClass(by, timeline, t)}
-                    >
-                      {text}
-                    </span>
-                  ))
-                )}
-              </div>
+              <ConversationLine
+                key={index}
+                line={line}
+                start={start}
+                role={messages[line.kind === "head" ? line.index : line.message]?.role ?? ""}
+                isHidden={line.kind === "head" && hidden.has(line.index)}
+                chosen={holdsChosen ? token : null}
+                by={by}
+                episode={episode}
+                timeline={timeline}
+                onToggle={toggle}
+              />
             ) : null;
           })}
         </div>
@@ -112,45 +119,6 @@ export function Conversation({ episode, timeline, by, token, onToken }: Conversa
       </p>
     </>
   );
-}
-
-interface HeadProps {
-  line: Line & { kind: "head" };
-  episode: EpisodeReply;
-  timeline: Timeline;
-  isHidden: boolean;
-  onToggle: (index: number) => void;
-}
-
-function Head({ line: { message, index }, episode, timeline, isHidden, onToggle }: HeadProps) {
-  const sampled = timeline.sampledBy.slice(message.from, message.to).find((call) => call >= 0);
-  const call = sampled === undefined ? undefined : episode.calls[sampled];
-  return (
-    <>
-      <button type="button" class="quiet fold" aria-expanded={!isHidden} onClick={() => onToggle(index)}>
-        {isHidden ? "▸" : "▾"} <b>{message.role}</b>
-      </button>
-      <span class="muted">{message.to - message.from} tokens</span>
-      {call && (
-        <>
-          {call.agent && <span class="badge">{call.agent}</span>}
-          <span class={`badge ${call.verdict.fate === "dropped" ? "warn" : "good"}`}>{verdictOf(call)}</span>
-          <span class="muted">{call.finishReason.replace("_", " ")}</span>
-        </>
-      )}
-    </>
-  );
-}
-
-/** What the audit says of a call. */
-export function verdictOf({ verdict }: EpisodeReply["calls"][number]): string {
-  return verdict.fate === "dropped" ? `dropped: ${verdict.reason.replaceAll("_", " ")}` : verdict.fate;
-}
-
-function classOf(line: Line, messages: readonly Message[]): string {
-  const index = line.kind === "head" ? line.index : line.message;
-  const role = (messages[index]?.role ?? "").replace(/[^a-z]/gi, "").toLowerCase();
-  return `line ${line.kind} role-${role}`;
 }
 
 function heightOf(line: Line | undefined): number {

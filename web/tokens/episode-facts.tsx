@@ -2,7 +2,7 @@ import type { EpisodeReply } from "../../src/logview/api-types.js";
 import { decimal, seconds } from "../app/format.js";
 import { link } from "../app/route.js";
 import { Marks, Outcome } from "../episodes/outcome.js";
-import { verdictOf } from "./conversation.js";
+import { verdictOf } from "./conversation-line.js";
 
 /** What is known of an episode beside its tokens. */
 export function EpisodeFacts({ run, episode }: { run: string; episode: EpisodeReply }) {

@@ -14,7 +14,7 @@ import { episodeHtml } from "./episode-html.js";
 import { tellingEpisodes } from "./telling-episodes.js";
 
 const EPISODES = 10;
-const COLOR = "#0072b2";
+const COLOR = "light-dark(#0072b2, #56a9e8)";
 
 /**
  * Writes `report.html` into a run's folder: one file that needs nothing else, for a colleague or an archive.

@@ -1,3 +1,4 @@
+import { readSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import {
   decodeFrame,
@@ -42,10 +43,17 @@ export async function trailerBefore(file: FileHandle, end: number): Promise<Step
 /** Enough for the index and the trailer of most steps. */
 const TAIL_BYTES = 16 * 2 ** 10;
 
-/** The step that ends at `end`, found from its trailer; undefined where it is damaged or not whole. */
-export async function stepBefore(file: FileHandle, end: number): Promise<FoundStep | undefined> {
+/** Nothing of it outlives a call of {@link stepBefore}. */
+const TAIL = Buffer.alloc(TAIL_BYTES);
+
+/**
+ * The step that ends at `end`, found from its trailer; undefined where it is damaged or not whole.
+ *
+ * Waits for the disk: a large log has thousands of steps, and of what a promise costs, a small read costs a tenth.
+ */
+export function stepBefore({ fd }: FileHandle, end: number): FoundStep | undefined {
   const tailStart = Math.max(end - TAIL_BYTES, 0);
-  const tail = await readBytes(file, tailStart, end - tailStart);
+  const tail = readBytesNow(fd, TAIL.subarray(0, end - tailStart), tailStart);
   const trailer = decodeTrailer(tail.subarray(-STEP_TRAILER_BYTES));
   if (trailer === undefined || trailer.stepBytes > end - FILE_HEADER_BYTES) return undefined;
   const { indexBytes, stepBytes, checksum } = trailer;
@@ -53,7 +61,7 @@ export async function stepBefore(file: FileHandle, end: number): Promise<FoundSt
   const frame =
     indexStart >= tailStart
       ? tail.subarray(indexStart - tailStart, -STEP_TRAILER_BYTES)
-      : await readBytes(file, indexStart, indexBytes);
+      : readBytesNow(fd, Buffer.alloc(indexBytes), indexStart);
   const payload = decodeFrame(FrameType.Step, frame);
   if (payload === undefined || frame.readUInt32LE(12) !== checksum) return undefined;
   try {
@@ -62,6 +70,17 @@ export async function stepBefore(file: FileHandle, end: number): Promise<FoundSt
   } catch {
     return undefined;
   }
+}
+
+/** Fills `bytes` from `offset` on; fewer where the file ends. */
+function readBytesNow(fd: number, bytes: Buffer, offset: number): Buffer {
+  let done = 0;
+  while (done < bytes.length) {
+    const read = readSync(fd, bytes, done, bytes.length - done, offset + done);
+    if (read === 0) break;
+    done += read;
+  }
+  return bytes.subarray(0, done);
 }
 
 /**

@@ -105,7 +105,7 @@ export class Segment {
     const steps: FoundStep[] = [];
     let start = size;
     while (start > FILE_HEADER_BYTES) {
-      const step = await stepBefore(file, start);
+      const step = stepBefore(file, start);
       if (step === undefined) break;
       steps.push(step);
       start = step.start;
@@ -123,7 +123,7 @@ export class Segment {
     const { ends, stoppedAt } = await scanSteps(file, from, size);
     const steps: FoundStep[] = [];
     for (const end of ends) {
-      const step = await stepBefore(file, end);
+      const step = stepBefore(file, end);
       if (step !== undefined) steps.push(step);
     }
     const lost = ends.length - steps.length;
