@@ -1,22 +1,33 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../native/package-root.js";
-import { addBench } from "./bench.js";
-import { addBuild } from "./build.js";
-import { addChat } from "./chat.js";
-import { addDoctor } from "./doctor.js";
-import { addDownload } from "./download.js";
-import { addEval } from "./eval.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
-import { addInit } from "./init.js";
-import { addLaunch } from "./launch.js";
-import { addLogview } from "./logview.js";
 import { Output } from "./output.js";
-import { addProblems } from "./problems.js";
 import { registerProcess } from "./processes/registry.js";
-import { addServe } from "./serve.js";
-import { addSft } from "./sft.js";
-import { addTrain } from "./train.js";
+
+type AddCommand = (program: Command) => void;
+
+/** By name. A command's module brings in what it needs: `ajet logview` starts without the trainer. */
+const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
+  ["init", async () => (await import("./init.js")).addInit],
+  ["train", async () => (await import("./train.js")).addTrain],
+  ["eval", async () => (await import("./eval.js")).addEval],
+  ["serve", async () => (await import("./serve.js")).addServe],
+  ["chat", async () => (await import("./chat.js")).addChat],
+  ["sft", async () => (await import("./sft.js")).addSft],
+  ["bench", async () => (await import("./bench.js")).addBench],
+  ["doctor", async () => (await import("./doctor.js")).addDoctor],
+  ["build", async () => (await import("./build.js")).addBuild],
+  ["problems", async () => (await import("./problems.js")).addProblems],
+  ["download", async () => (await import("./download.js")).addDownload],
+  ["logview", async () => (await import("./logview.js")).addLogview],
+]);
+
+/** The one that is named, or all of them, with what stands for a command. */
+function wantedCommands(name = ""): (() => Promise<AddCommand>)[] {
+  const named = COMMANDS.get(name);
+  return named ? [named] : [...COMMANDS.values(), async () => (await import("./launch.js")).addLaunch];
+}
 
 const program = new Command("ajet")
   .description("Trains the language model behind an agent with GRPO. `ajet train` runs the bundled tutorial.")
@@ -25,22 +36,7 @@ const program = new Command("ajet")
   .enablePositionalOptions()
   .exitOverride();
 
-for (const add of [
-  addInit,
-  addTrain,
-  addEval,
-  addServe,
-  addChat,
-  addSft,
-  addBench,
-  addDoctor,
-  addBuild,
-  addProblems,
-  addDownload,
-  addLogview,
-])
-  add(program);
-addLaunch(program);
+for (const load of wantedCommands(process.argv[2])) (await load())(program);
 
 /** What `ajet --kill` ends; `ajet --conf` notes itself once it has killed. */
 const RUNS = ["train", "eval", "serve", "sft"];
