@@ -40,7 +40,7 @@ afterAll(async () => {
   await viewer?.logview.stop();
 });
 
-async function open(url: string, ready: string, colorScheme: "light" | "dark"): Promise<Page> {
+async function open(url: string, ready: string, colorScheme: "light" | "dark" = "light"): Promise<Page> {
   const page = await browser.newPage({ colorScheme, viewport: { width: 1280, height: 860 } });
   page.setDefaultTimeout(100_000); // a loaded machine is slow
   await page.goto(url);
@@ -58,13 +58,19 @@ async function violations(page: Page): Promise<string[]> {
 }
 
 describe.skipIf(!hasChromium).each(["light", "dark"] as const)("axe finds nothing serious, %s", (colorScheme) => {
-  it.each(Object.entries(PAGES))("%s", async (_, { hash, ready }) => {
-    const page = await open(`${viewer.logview.url}${hash}`, ready, colorScheme);
-    expect(await violations(page)).toEqual([]);
+  it("on the pages", async () => {
+    const page = await open(viewer.logview.url, ".run", colorScheme);
+    for (const [name, { hash, ready }] of Object.entries(PAGES)) {
+      await page.evaluate((target) => {
+        location.hash = target;
+      }, hash);
+      await page.locator(ready).first().waitFor();
+      expect([name, ...(await violations(page))]).toEqual([name]);
+    }
     await page.close();
   });
 
-  it("the palette for colour blindness", async () => {
+  it("in the palette for colour blindness", async () => {
     const page = await open(`${viewer.logview.url}${PAGES.tokens.hash}`, ".tok.chosen", colorScheme);
     await page.getByLabel("palette").selectOption("safe");
     await page.locator("[data-palette=safe]").waitFor();
@@ -72,10 +78,68 @@ describe.skipIf(!hasChromium).each(["light", "dark"] as const)("axe finds nothin
     await page.close();
   });
 
-  it("report.html", async () => {
+  it("in report.html, which follows the system", async () => {
     const page = await open(report, ".episode", colorScheme);
-    await page.locator("details").evaluateAll((all) => all.forEach((one) => one.setAttribute("open", "")));
+    await page.locator("details").evaluateAll((all) => {
+      for (const one of all) one.setAttribute("open", "");
+    });
+    const ground = "Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])";
+    expect((await page.evaluate<number>(ground)) < 60).toBe(colorScheme === "dark");
     expect(await violations(page)).toEqual([]);
+    await page.close();
+  });
+});
+
+describe.skipIf(!hasChromium)("keys alone", () => {
+  /** Goes on by Tab until an element that matches has the focus; whatever has it on the way shows that it has. */
+  async function tabTo(page: Page, selector: string): Promise<void> {
+    for (let presses = 0; presses < 60; presses++) {
+      await page.keyboard.press("Tab");
+      const [isFound, isShown] = await page.evaluate((wanted) => {
+        const focused = document.activeElement as HTMLElement;
+        // A radio button is shown by its label.
+        const seen = focused.matches("input[type=radio]") ? (focused.closest("label") as HTMLElement) : focused;
+        return [focused.matches(wanted), getComputedStyle(seen).outlineStyle !== "none" || seen === document.body];
+      }, selector);
+      expect(isShown, `focus on the way to ${selector}`).toBe(true);
+      if (isFound) return;
+    }
+    throw new Error(`Expected to come to ${selector} by Tab`);
+  }
+
+  it("lead from the runs to an episode, to a token, and back to the row", async () => {
+    const page = await open(viewer.logview.url, ".run");
+    await tabTo(page, ".run-links a[href^='#/episodes?run=one']");
+    await page.keyboard.press("Enter");
+    await page.locator(".row .badge").first().waitFor();
+    expect(await page.evaluate("document.activeElement.id")).toBe("content");
+    await tabTo(page, "[role=grid]");
+    for (let i = 0; i < 2; i++) await page.keyboard.press("ArrowDown");
+    const grid = page.getByRole("grid");
+    const row = await grid.getAttribute("aria-activedescendant");
+    expect(row).toBe("row-2");
+    expect(await page.locator(`#${row}`).getAttribute("aria-selected")).toBe("true");
+    await page.keyboard.press("Enter");
+    await page.locator(".line .tok").first().waitFor();
+    await tabTo(page, ".conversation");
+    for (const key of ["Home", "ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
+    await page.locator(".tok.chosen[data-t='2']").waitFor();
+    expect(await page.locator(".unseen[aria-live]").innerText()).toMatch(/^Token 2: ".*", id \d+, outside: prompt$/);
+    await expect.poll(() => page.url()).toContain("token=2");
+    await page.goBack();
+    await page.locator("#row-2.active").waitFor();
+    await page.close();
+  });
+
+  it("that are held down move on without an end, and the address follows", async () => {
+    const page = await open(`${viewer.logview.url}${PAGES.tokens.hash}`, ".tok.chosen");
+    await page.locator(".conversation").focus();
+    await page.keyboard.press("Home");
+    const presses = 260; // in ten seconds a browser takes 200 changes of the address
+    for (let i = 0; i < presses; i++) await page.keyboard.press(i % 2 === 0 ? "ArrowRight" : "ArrowLeft");
+    await page.keyboard.press("ArrowRight");
+    await page.locator(".tok.chosen[data-t='1']").waitFor();
+    await expect.poll(() => page.url()).toMatch(/token=1$/);
     await page.close();
   });
 });

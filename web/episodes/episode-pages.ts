@@ -27,6 +27,8 @@ interface Store {
   notes: readonly string[];
   pages: Map<number, readonly EpisodeHeader[]>;
   asked: Set<number>;
+  /** Pages that are seen. */
+  seen: Set<number>;
 }
 
 /** The episodes that meet a query, fetched as they come into view. */
@@ -59,18 +61,23 @@ export function useEpisodePages(params: Readonly<Record<string, string>>, live: 
     if (!live) return undefined;
     const timer = setInterval(() => {
       if (document.hidden) return;
-      store.current.asked.clear();
-      for (const page of store.current.pages.keys()) void fetchPage(page, store.current);
+      const { asked, pages, seen } = store.current;
+      asked.clear();
+      // What is not seen is asked for when it is seen again.
+      for (const page of pages.keys()) if (!seen.has(page)) pages.delete(page);
+      for (const page of new Set([0, ...seen])) void fetchPage(page, store.current);
     }, LIVE_MS);
     return () => clearInterval(timer);
   }, [query, live]);
   const { total, error, notes } = store.current;
+  store.current.seen = new Set();
   return {
     total,
     error,
     notes,
     at: (index) => {
       const page = Math.floor(index / PAGE);
+      store.current.seen.add(page);
       const found = store.current.pages.get(page);
       if (!found) queueMicrotask(() => void fetchPage(page, store.current));
       return found?.[index % PAGE];
@@ -79,7 +86,7 @@ export function useEpisodePages(params: Readonly<Record<string, string>>, live: 
 }
 
 function newStore(query: string): Store {
-  return { query, total: undefined, error: undefined, notes: [], pages: new Map(), asked: new Set() };
+  return { query, total: undefined, error: undefined, notes: [], pages: new Map(), asked: new Set(), seen: new Set() };
 }
 
 /** The page furthest from the one that comes. */
