@@ -68,6 +68,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual std::string name() const = 0;         // "cpu"
   virtual std::string description() const = 0;  // "cpu, 2 threads, avx512"
   virtual MemoryUse memory() const = 0;
+  // What can still be allocated, roughly. The CPU: without end, since its memory is the whole machine's.
+  virtual size_t available_bytes() const { return SIZE_MAX; }
   virtual void synchronize() = 0;
   // The type of activations, KV caches, and the weights that products read. Tensors of the ops may have it or be f32;
   // norm weights, biases, lse, logits and gradients of weights are f32 everywhere. The CPU: f32.

@@ -38,6 +38,9 @@ TrainerConfig read_trainer_options(Napi::Value value) {
                                                     {{"none", OptimizerOffload::none},
                                                      {"moments", OptimizerOffload::moments},
                                                      {"moments_and_master", OptimizerOffload::moments_and_master}});
+  config.recompute = options.choice<Recompute>(
+      "recompute", config.recompute,
+      {{"auto", Recompute::automatic}, {"none", Recompute::none}, {"layers", Recompute::layers}});
   config.reference = options.flag("reference", config.reference);
   options.finish();
   return config;
@@ -108,6 +111,7 @@ Napi::Value stats_to_js(Napi::Env env, const StepStats& stats) {
   set("rowsLeftOut", stats.rows_left_out);
   set("tokensTree", stats.tokens_tree);
   set("tokensTrained", stats.tokens_trained);
+  set("tokensRecomputed", stats.tokens_recomputed);
   set("tokensUnshared", stats.tokens_unshared);
   set("microBatches", stats.micro_batches);
   out.Set("updated", stats.updated);

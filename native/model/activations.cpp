@@ -1,5 +1,7 @@
 #include "model/activations.h"
 
+#include <algorithm>
+
 namespace ajet {
 namespace {
 
@@ -12,11 +14,15 @@ class Carver {
   // The residual stream and statistics.
   Tensor take_f32(int64_t rows, int64_t cols) { return take(rows, cols, DType::f32); }
   size_t used() const { return used_; }
+  // On from where the furthest of several that share memory has come.
+  void move_to(size_t used) { used_ = (used + alignment - 1) / alignment * alignment; }
 
  private:
+  static constexpr size_t alignment = 256;
+
   Tensor take(int64_t rows, int64_t cols, DType dtype) {
     char* data = base_ == nullptr ? nullptr : base_ + used_;
-    used_ += (static_cast<size_t>(rows * cols * dtype_bytes(dtype)) + 255) / 256 * 256;
+    move_to(used_ + static_cast<size_t>(rows * cols * dtype_bytes(dtype)));
     return {data, dtype, rows, cols, cols};
   }
 
@@ -25,40 +31,83 @@ class Carver {
   size_t used_ = 0;
 };
 
-LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t tokens, Tensor input) {
-  const int64_t q_cols = config.heads * config.head_dim;
-  const int64_t kv_cols = config.kv_heads * config.head_dim;
-  LayerActivations layer;
-  layer.input = input;
-  layer.projected = carver.take(tokens, q_cols + 2 * kv_cols);
-  const Tensor rotated = config.qk_norm ? carver.take(tokens, q_cols + kv_cols) : layer.projected;
-  layer.q = rotated.slice_cols(0, q_cols);
-  layer.k = rotated.slice_cols(q_cols, kv_cols);
-  layer.v = layer.projected.slice_cols(q_cols + kv_cols, kv_cols);
-  layer.attended = carver.take(tokens, q_cols);
-  layer.lse = carver.take_f32(tokens, config.heads);
-  layer.middle = carver.take_f32(tokens, config.hidden_size);
-  layer.gate_up = carver.take(tokens, 2 * config.intermediate_size);
-  return layer;
+// Of nearly equal chunks, in steps of 16 so that products find the chunks' rows aligned.
+int64_t chunk_rows(int64_t rows, int64_t max_rows) {
+  const int64_t chunks = (rows + max_rows - 1) / max_rows;
+  return std::min({rows, max_rows, ((rows + chunks - 1) / chunks + 15) / 16 * 16});
 }
 
-void carve(Carver& carver, Activations::Data& data, const ModelConfig& config, int64_t tokens, bool keep) {
-  data.layers.clear();
-  data.normed = carver.take(tokens, config.hidden_size);
-  data.swiglu = carver.take(tokens, config.intermediate_size);
-  data.dprojected = data.dattended = Tensor{};
-  if (keep) {
-    data.dprojected = carver.take(tokens, (config.heads + 2 * config.kv_heads) * config.head_dim);
-    data.dattended = carver.take(tokens, config.heads * config.head_dim);
+class Layout {
+ public:
+  Layout(const ModelConfig& config, int64_t tokens, const ActivationLayout& layout)
+      : config_(config),
+        tokens_(tokens),
+        layout_(layout),
+        chunk_rows_(chunk_rows(tokens, layout.mlp_rows)),
+        q_cols_(config.heads * config.head_dim),
+        kv_cols_(config.kv_heads * config.head_dim) {}
+
+  void carve(Carver& carver, Activations::Data& data) const {
+    LayerActivations shared;
+    const size_t lent_end = carver.used() + layout_.lent_bytes;
+    carver.move_to(std::max(lent_end, carve_scratch(carver, data, shared)));
+    data.layers.clear();
+    Tensor stream = carver.take_f32(tokens_, config_.hidden_size);
+    for (int64_t l = 0; l < config_.layers; ++l) {
+      LayerActivations layer = shared;
+      layer.input = stream;
+      if (keeps_all()) {
+        carve_attention(carver, layer);
+        carve_mlp(carver, layer, tokens_);
+      }
+      if (keeps_all() || (layout_.keep == Keep::layer_inputs && l > 0)) {
+        stream = carver.take_f32(tokens_, config_.hidden_size);
+      }
+      layer.output = stream;
+      data.layers.push_back(layer);
+    }
   }
-  Tensor stream = carver.take_f32(tokens, config.hidden_size);
-  for (int64_t l = 0; l < config.layers; ++l) {
-    LayerActivations layer = keep || l == 0 ? carve_layer(carver, config, tokens, stream) : data.layers.front();
-    if (keep) stream = carver.take_f32(tokens, config.hidden_size);
-    layer.output = stream;
-    data.layers.push_back(layer);
+
+ private:
+  bool keeps_all() const { return layout_.keep == Keep::everything; }
+
+  void carve_attention(Carver& carver, LayerActivations& layer) const {
+    layer.projected = carver.take(tokens_, q_cols_ + 2 * kv_cols_);
+    const Tensor rotated = config_.qk_norm ? carver.take(tokens_, q_cols_ + kv_cols_) : layer.projected;
+    layer.q = rotated.slice_cols(0, q_cols_);
+    layer.k = rotated.slice_cols(q_cols_, kv_cols_);
+    layer.v = layer.projected.slice_cols(q_cols_ + kv_cols_, kv_cols_);
+    layer.attended = carver.take(tokens_, q_cols_);
+    layer.lse = carver.take_f32(tokens_, config_.heads);
   }
-}
+
+  void carve_mlp(Carver& carver, LayerActivations& layer, int64_t gate_up_rows) const {
+    layer.middle = carver.take_f32(tokens_, config_.hidden_size);
+    layer.gate_up = carver.take(gate_up_rows, 2 * config_.intermediate_size);
+  }
+
+  // What is needed within one layer alone; returns where it ends. The backward of attention comes behind the MLP's, whose
+  // tensors are dead by then; and so is `dattended` when the normed input is computed.
+  size_t carve_scratch(Carver carver, Activations::Data& data, LayerActivations& shared) const {
+    if (!keeps_all()) carve_attention(carver, shared);
+    Carver mlp = carver, gradients = carver;
+    data.normed = mlp.take(tokens_, config_.hidden_size);
+    data.swiglu = mlp.take(chunk_rows_, config_.intermediate_size);
+    if (!keeps_all()) carve_mlp(mlp, shared, chunk_rows_);
+    data.dprojected = data.dattended = data.normed_input = Tensor{};
+    if (layout_.keep == Keep::nothing) return mlp.used();
+    data.dprojected = gradients.take(tokens_, q_cols_ + 2 * kv_cols_);
+    Carver normed_input = gradients;
+    data.dattended = gradients.take(tokens_, q_cols_);
+    data.normed_input = normed_input.take(tokens_, config_.hidden_size);
+    return std::max({mlp.used(), gradients.used(), normed_input.used()});
+  }
+
+  const ModelConfig& config_;
+  int64_t tokens_;
+  const ActivationLayout& layout_;
+  int64_t chunk_rows_, q_cols_, kv_cols_;
+};
 
 LayerActivations slice_layer(LayerActivations layer, int64_t first, int64_t rows) {
   for (Tensor* tensor : {&layer.input, &layer.projected, &layer.q, &layer.k, &layer.v, &layer.attended, &layer.lse,
@@ -77,18 +126,42 @@ ForwardTensors ForwardTensors::slice_rows(int64_t first, int64_t rows) const {
   return slice;
 }
 
-void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int64_t token_count, bool keep) {
+MlpChunk ForwardTensors::mlp_chunk(int64_t layer, int64_t first_row) const {
+  const LayerActivations& a = layers[static_cast<size_t>(layer)];
+  const int64_t rows = std::min(swiglu.rows, normed.rows - first_row), intermediate = swiglu.cols;
+  // Kept for all rows, or for those of a chunk.
+  const Tensor gate_up = a.gate_up.slice_rows(a.gate_up.rows == normed.rows ? first_row : 0, rows);
+  return {.first_row = first_row,
+          .rows = rows,
+          .middle = a.middle.slice_rows(first_row, rows),
+          .normed = normed.slice_rows(first_row, rows),
+          .gate_up = gate_up,
+          .gate = gate_up.slice_cols(0, intermediate),
+          .up = gate_up.slice_cols(intermediate, intermediate),
+          .swiglu = swiglu.slice_rows(0, rows),
+          .output = a.output.slice_rows(first_row, rows)};
+}
+
+size_t Activations::Data::bytes(const ModelConfig& config, DType compute_dtype, int64_t tokens,
+                                const ActivationLayout& layout) {
+  Carver counter(nullptr, compute_dtype);
+  Data counted;
+  Layout(config, tokens, layout).carve(counter, counted);
+  return counter.used();
+}
+
+void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int64_t token_count,
+                                const ActivationLayout& layout) {
   filled = false;
-  Carver counter(nullptr, backend.compute_dtype());
-  carve(counter, *this, config, token_count, keep);
-  const size_t bytes = counter.used();
-  if (bytes > buffer_.bytes()) {
+  const size_t needed = bytes(config, backend.compute_dtype(), token_count, layout);
+  if (needed > buffer_.bytes()) {
     buffer_ = Buffer{};  // freed before the larger one is asked for
-    buffer_ = backend.allocate(bytes);
+    buffer_ = backend.allocate(needed);
   }
   Carver carver(buffer_.data(), backend.compute_dtype());
-  carve(carver, *this, config, token_count, keep);
+  Layout(config, token_count, layout).carve(carver, *this);
   tokens = token_count;
+  keep_ = layout.keep;
 }
 
 Activations::Activations() : data(std::make_unique<Data>()) {}

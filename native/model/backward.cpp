@@ -1,5 +1,6 @@
 // The backward pass over a token tree. Normed inputs and the SwiGLU output are computed again rather than kept: the ops
-// that read what they are made of give them back in the place of their gradients.
+// that read what they are made of give them back in the place of their gradients. With Keep::layer_inputs the rest of a
+// layer is computed again too, right before its backward.
 #include "base/error.h"
 #include "model/activations.h"
 #include "model/model.h"
@@ -11,21 +12,19 @@ namespace ajet {
 void Model::backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerParameters& p,
                          Activations::Data& activations, int64_t index) {
   Backend& device = *backend_;
-  const LayerActivations& a = activations.layers[static_cast<size_t>(index)];
-  const int64_t intermediate = config_.intermediate_size;
-  const Tensor gate = a.gate_up.slice_cols(0, intermediate);
-  const Tensor up = a.gate_up.slice_cols(intermediate, intermediate);
+  activations.for_each_mlp_chunk(index, [&](const MlpChunk& c) {
+    // `middle`'s gradient reaches it last: until then it is the output's, which the down projection takes.
+    const Tensor dchunk = dstream.slice_rows(c.first_row, c.rows);
+    if (activations.recomputes()) forward_gate_up(p, c);
+    device.linear_dx(c.swiglu, dchunk, weights_.weight(p.down), false);
+    device.swiglu_backward(c.gate, c.up, c.swiglu, c.swiglu, c.gate, c.up);
+    device.linear_dw(gradients.weight(p.down), vector_or_none(gradients, p.down_bias), dchunk, c.swiglu);
 
-  // `middle`'s gradient reaches dstream last: until then dstream is the output's, which the down projection takes.
-  const Tensor swiglu = activations.swiglu, normed = activations.normed;
-  device.linear_dx(swiglu, dstream, weights_.weight(p.down), false);
-  device.swiglu_backward(gate, up, swiglu, swiglu, gate, up);
-  device.linear_dw(gradients.weight(p.down), vector_or_none(gradients, p.down_bias), dstream, swiglu);
-
-  device.linear_dx(normed, a.gate_up, weights_.weight(p.gate_up), false);
-  device.rmsnorm_backward(dstream, gradients.vector(p.post_norm), normed, normed, a.middle,
-                          weights_.vector(p.post_norm), config_.hidden_size, config_.rms_norm_eps, true);
-  device.linear_dw(gradients.weight(p.gate_up), vector_or_none(gradients, p.gate_up_bias), a.gate_up, normed);
+    device.linear_dx(c.normed, c.gate_up, weights_.weight(p.gate_up), false);
+    device.rmsnorm_backward(dchunk, gradients.vector(p.post_norm), c.normed, c.normed, c.middle,
+                            weights_.vector(p.post_norm), config_.hidden_size, config_.rms_norm_eps, true);
+    device.linear_dw(gradients.weight(p.gate_up), vector_or_none(gradients, p.gate_up_bias), c.gate_up, c.normed);
+  });
 }
 
 // dstream is the gradient at `middle` and becomes that at the layer's input.
@@ -40,7 +39,7 @@ void Model::backward_attention(ParameterArena& gradients, Tensor dstream, const 
   const Tensor dq = dqkv.slice_cols(0, a.q.cols);
   const Tensor dk = dqkv.slice_cols(a.q.cols, a.k.cols);
   const Tensor dv = dqkv.slice_cols(a.q.cols + a.k.cols, a.v.cols);
-  const Tensor normed = activations.normed;
+  const Tensor normed = activations.normed_input;
 
   device.linear_dw(gradients.weight(p.output), vector_or_none(gradients, p.output_bias), dstream, a.attended);
   device.linear_dx(activations.dattended, dstream, weights_.weight(p.output), false);
@@ -83,6 +82,10 @@ void Model::backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<c
                              weights_.vector(final_norm_), config_.hidden_size, config_.rms_norm_eps, false);
   for (int64_t l = config_.layers - 1; l >= 0; --l) {
     const LayerParameters& layer = layers_[static_cast<size_t>(l)];
+    if (kept.recomputes()) {
+      if (l == 0) backend_->embedding(kept.layers.front().input, tokens, weights_.weight(embedding_));
+      recompute_attention(kept, l, tree, cache);
+    }
     backward_mlp(gradients, dstream, layer, kept, l);
     backward_attention(gradients, dstream, tree, layer, kept, l, cache);
   }

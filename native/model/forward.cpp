@@ -30,34 +30,63 @@ template <typename Attend>
 void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
                     const ForwardTensors& activations, const Attend& attend) {
   Backend& device = *backend_;
-  const float eps = config_.rms_norm_eps;
-  const int64_t intermediate = config_.intermediate_size;
-  const Tensor normed = activations.normed, swiglu = activations.swiglu;
-
   device.embedding(activations.layers.front().input, tokens, weights_.weight(embedding_));
-  for (size_t l = 0; l < layers_.size(); ++l) {
-    const LayerParameters& p = layers_[l];
-    const LayerActivations& a = activations.layers[l];
-
-    device.rmsnorm(normed, a.input, weights_.vector(p.input_norm), normed.cols, eps);
-    device.linear(a.projected, normed, weights_.weight(p.qkv), vector_or_none(weights_, p.qkv_bias));
-    if (config_.qk_norm) {
-      device.rmsnorm_rope(a.q, a.projected.slice_cols(0, a.q.cols), weights_.vector(p.q_norm), eps, positions,
-                          inverse_frequencies_);
-      device.rmsnorm_rope(a.k, a.projected.slice_cols(a.q.cols, a.k.cols), weights_.vector(p.k_norm), eps, positions,
-                          inverse_frequencies_);
-    } else {
-      device.rope(a.queries_and_keys(), positions, inverse_frequencies_, config_.head_dim, false);
-    }
-    attend(static_cast<int64_t>(l), a.attended, a.lse, a.q, a.k, a.v);
-    device.linear(a.middle, a.attended, weights_.weight(p.output), vector_or_none(weights_, p.output_bias), a.input);
-
-    device.rmsnorm(normed, a.middle, weights_.vector(p.post_norm), normed.cols, eps);
-    device.linear(a.gate_up, normed, weights_.weight(p.gate_up), vector_or_none(weights_, p.gate_up_bias));
-    device.swiglu(swiglu, a.gate_up.slice_cols(0, intermediate), a.gate_up.slice_cols(intermediate, intermediate));
-    device.linear(a.output, swiglu, weights_.weight(p.down), vector_or_none(weights_, p.down_bias), a.middle);
+  for (int64_t l = 0; l < config_.layers; ++l) {
+    forward_attention(activations, l, positions, attend);
+    forward_mlp(activations, l);
   }
-  device.rmsnorm(hidden, activations.layers.back().output, weights_.vector(final_norm_), hidden.cols, eps);
+  device.rmsnorm(hidden, activations.layers.back().output, weights_.vector(final_norm_), hidden.cols,
+                 config_.rms_norm_eps);
+}
+
+template <typename Attend>
+void Model::forward_attention(const ForwardTensors& activations, int64_t index, std::span<const int32_t> positions,
+                              const Attend& attend) {
+  Backend& device = *backend_;
+  const LayerParameters& p = layers_[static_cast<size_t>(index)];
+  const LayerActivations& a = activations.layers[static_cast<size_t>(index)];
+  const Tensor normed = activations.normed;
+  const float eps = config_.rms_norm_eps;
+
+  device.rmsnorm(normed, a.input, weights_.vector(p.input_norm), normed.cols, eps);
+  device.linear(a.projected, normed, weights_.weight(p.qkv), vector_or_none(weights_, p.qkv_bias));
+  if (config_.qk_norm) {
+    device.rmsnorm_rope(a.q, a.projected.slice_cols(0, a.q.cols), weights_.vector(p.q_norm), eps, positions,
+                        inverse_frequencies_);
+    device.rmsnorm_rope(a.k, a.projected.slice_cols(a.q.cols, a.k.cols), weights_.vector(p.k_norm), eps, positions,
+                        inverse_frequencies_);
+  } else {
+    device.rope(a.queries_and_keys(), positions, inverse_frequencies_, config_.head_dim, false);
+  }
+  attend(index, a.attended, a.lse, a.q, a.k, a.v);
+  device.linear(a.middle, a.attended, weights_.weight(p.output), vector_or_none(weights_, p.output_bias), a.input);
+}
+
+void Model::forward_mlp(const ForwardTensors& activations, int64_t index) {
+  const LayerParameters& p = layers_[static_cast<size_t>(index)];
+  activations.for_each_mlp_chunk(index, [&](const MlpChunk& c) {
+    forward_gate_up(p, c);
+    backend_->swiglu(c.swiglu, c.gate, c.up);
+    backend_->linear(c.output, c.swiglu, weights_.weight(p.down), vector_or_none(weights_, p.down_bias), c.middle);
+  });
+}
+
+void Model::forward_gate_up(const LayerParameters& p, const MlpChunk& c) {
+  backend_->rmsnorm(c.normed, c.middle, weights_.vector(p.post_norm), c.normed.cols, config_.rms_norm_eps);
+  backend_->linear(c.gate_up, c.normed, weights_.weight(p.gate_up), vector_or_none(weights_, p.gate_up_bias));
+}
+
+void Model::recompute_attention(const ForwardTensors& activations, int64_t index, const TreeLayout& tree,
+                                PathCache* cache) {
+  const auto attend = [&](int64_t layer, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v) {
+    if (cache != nullptr) {
+      const auto rows = static_cast<int64_t>(tree.positions.size());
+      k = cache->keys(layer, rows);
+      v = cache->values(layer, rows);
+    }
+    backend_->attention_tree(o, lse, q, k, v, tree, attention_shape());
+  };
+  forward_attention(activations, index, tree.positions.subspan(static_cast<size_t>(tree.context_tokens)), attend);
 }
 
 void Model::forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree,
@@ -82,18 +111,18 @@ void Model::forward_tree(Tensor hidden, std::span<const int32_t> tokens, const T
     }
     backend_->attention_tree(o, lse, q, k, v, tree, attention_shape());
   };
-  const bool keep = activations != nullptr;
-  Activations::Data& target = *(keep ? *activations : *workspace_).data;
-  target.prepare(*backend_, config_, static_cast<int64_t>(tokens.size()), keep);
+  const ActivationLayout layout = activations != nullptr ? activations->layout : ActivationLayout{Keep::nothing};
+  Activations::Data& target = *(activations != nullptr ? *activations : *workspace_).data;
+  target.prepare(*backend_, config_, static_cast<int64_t>(tokens.size()), layout);
   forward(hidden, tokens, positions, target, attend);
-  target.filled = keep;
+  target.filled = layout.keep != Keep::nothing;
 }
 
 void Model::forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout,
                           const KvCache& cache) {
   check_batch("forward_paged", hidden, tokens, layout.positions.size(), config_.hidden_size);
   Activations::Data& workspace = *workspace_->data;
-  workspace.prepare(*backend_, config_, hidden.rows, false);
+  workspace.prepare(*backend_, config_, hidden.rows, {.keep = Keep::nothing, .mlp_rows = hidden.rows});
   const std::vector<PagedPart> parts =
       split_sequences(layout, backend_->row_groups(hidden.rows, weight_bytes()));
   backend_->run_row_groups(static_cast<int64_t>(parts.size()), [&](int64_t group) {

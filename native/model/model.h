@@ -18,6 +18,7 @@ class AttachedWeights;
 class PathCache;
 class SharedWeights;
 struct ForwardTensors;
+struct MlpChunk;
 
 // Indices into ParameterLayout::parameters; -1 where the family has none.
 struct LayerParameters {
@@ -25,9 +26,27 @@ struct LayerParameters {
   int post_norm, gate_up, gate_up_bias, down, down_bias;
 };
 
+// What a forward pass over a tree keeps for its backward pass.
+enum class Keep : uint8_t {
+  nothing,       // none follows
+  layer_inputs,  // the backward computes the rest of each layer again, to the same bits (Chen et al. 2016)
+  everything,
+};
+
+// How the tensors of a pass share memory.
+struct ActivationLayout {
+  Keep keep = Keep::everything;
+  // Rows that go through a layer's MLP, whose tensors are the widest, at a time. The gradients of its weights add up chunk
+  // by chunk: their last bits depend on it, though not on `keep`.
+  int64_t mlp_rows = 4096;
+  size_t lent_bytes = 0;  // see Activations::Data::lent()
+};
+
 // What the backward needs of one forward pass over a tree. Owned by the caller, reused between micro-batches.
 class Activations {
  public:
+  ActivationLayout layout;  // of the forward passes from now on
+
   Activations();
   ~Activations();
   Activations(Activations&&) noexcept;
@@ -75,9 +94,10 @@ class Model {
   // beside its place, synced and renamed.
   void save(const std::string& directory, const std::string& dtype) const;
 
-  // Hidden states after the final norm, [tokens, hidden], in `hidden` (allocated by the caller). With
-  // `activations` null nothing is kept for a backward pass. `tokens` are those behind the tree's context, which needs a
-  // `cache` that passes over the earlier rows have filled; a cache takes the new rows' keys and values too.
+  // Hidden states after the final norm, [tokens, hidden], in `hidden` (allocated by the caller). `activations` keep what
+  // their layout says; null: the pass runs in the model's own memory and keeps nothing. `tokens` are those behind the
+  // tree's context, which needs a `cache` that passes over the earlier rows have filled; a cache takes the new rows' keys
+  // and values too.
   void forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree, Activations* activations,
                     PathCache* cache = nullptr);
   // Adds the gradients of everything below the final norm's output to `gradients`. dhidden is overwritten. With a
@@ -101,6 +121,14 @@ class Model {
   template <typename Attend>
   void forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
                const ForwardTensors& activations, const Attend& attend);
+  // A layer up to `middle`, with all that the backward of its attention reads.
+  template <typename Attend>
+  void forward_attention(const ForwardTensors& activations, int64_t index, std::span<const int32_t> positions,
+                         const Attend& attend);
+  void forward_mlp(const ForwardTensors& activations, int64_t index);
+  void forward_gate_up(const LayerParameters& layer, const MlpChunk& chunk);
+  // forward_attention again. The cache, where there is one, has the keys and values.
+  void recompute_attention(const ForwardTensors& activations, int64_t index, const TreeLayout& tree, PathCache* cache);
   void backward_mlp(ParameterArena& gradients, Tensor dstream, const LayerParameters& layer,
                     Activations::Data& activations, int64_t index);
   void backward_attention(ParameterArena& gradients, Tensor dstream, const TreeLayout& tree,

@@ -3,6 +3,14 @@
 #include <algorithm>
 
 namespace ajet {
+namespace {
+
+// Rounded up, so that what lies behind it is aligned.
+size_t matrix_bytes(int64_t rows, int64_t cols, DType dtype) {
+  return (static_cast<size_t>(rows * cols * dtype_bytes(dtype)) + 255) / 256 * 256;
+}
+
+}  // namespace
 
 HeadRows::HeadRows(const TokenTree& tree, const PartSegment& segment) {
   std::vector<int32_t> group;  // entries of one hidden state, not yet in a row
@@ -29,29 +37,31 @@ HeadRows::HeadRows(const TokenTree& tree, const PartSegment& segment) {
   first_entry.push_back(static_cast<int32_t>(entry.size()));
 }
 
-HeadPass::HeadPass(std::shared_ptr<Backend> backend, int64_t hidden_size, int64_t vocab_size, int64_t scratch_bytes)
-    : backend_(std::move(backend)),
-      hidden_size_(hidden_size),
-      vocab_size_(vocab_size),
-      chunk_rows_(std::max<int64_t>(scratch_bytes / (vocab_size * dtype_bytes(DType::f32)), 1)) {}
+int64_t HeadPass::chunk_rows(int64_t vocab_size, int64_t scratch_bytes) {
+  return std::max<int64_t>(scratch_bytes / (vocab_size * dtype_bytes(DType::f32)), 1);
+}
 
-Tensor HeadPass::view(const Buffer& buffer, DType dtype, int64_t cols) const {
-  return {buffer.data(), dtype, rows_, cols, cols};
+size_t HeadPass::bytes(int64_t hidden_size, int64_t vocab_size, DType compute_dtype, int64_t rows) {
+  return matrix_bytes(rows, hidden_size, compute_dtype) + matrix_bytes(rows, hidden_size, DType::f32) +
+         matrix_bytes(rows, vocab_size, DType::f32);
+}
+
+void HeadPass::place(Buffer memory, int64_t rows) {
+  memory_ = std::move(memory);
+  chunk_rows_ = rows;
+  auto* next = static_cast<char*>(memory_.data());
+  const auto take = [&](int64_t cols, DType dtype) {
+    const Tensor tensor{next, dtype, rows, cols, cols};
+    next += matrix_bytes(rows, cols, dtype);
+    return tensor;
+  };
+  hidden_ = take(hidden_size_, backend_->compute_dtype());
+  dhidden_ = take(hidden_size_, DType::f32);
+  logits_ = take(vocab_size_, DType::f32);
 }
 
 HeadChunk HeadPass::forward(const HeadRows& rows, int64_t first_row, Tensor hidden, const Weight& head) {
   rows_ = std::min(chunk_rows_, rows.rows() - first_row);
-  if (rows_ > allocated_rows_) {
-    const auto bytes = [this](int64_t cols, DType dtype) {
-      return static_cast<size_t>(rows_ * cols * dtype_bytes(dtype));
-    };
-    hidden_ = Buffer(), dhidden_ = Buffer(), logits_ = Buffer();
-    allocated_rows_ = 0;
-    hidden_ = backend_->allocate(bytes(hidden_size_, backend_->compute_dtype()));
-    dhidden_ = backend_->allocate(bytes(hidden_size_, DType::f32));
-    logits_ = backend_->allocate(bytes(vocab_size_, DType::f32));
-    allocated_rows_ = rows_;
-  }
   const auto first = static_cast<size_t>(first_row), count = static_cast<size_t>(rows_);
   const auto first_entry = static_cast<size_t>(rows.first_entry[first]);
   const auto entries = static_cast<size_t>(rows.first_entry[first + count]) - first_entry;
@@ -66,8 +76,7 @@ HeadChunk HeadPass::forward(const HeadRows& rows, int64_t first_row, Tensor hidd
   entropy_.resize(count);
   logprob_.resize(entries);
 
-  const Tensor x = view(hidden_, backend_->compute_dtype(), hidden_size_);
-  const Tensor logits = view(logits_, DType::f32, vocab_size_);
+  const Tensor x = hidden_.slice_rows(0, rows_), logits = logits_.slice_rows(0, rows_);
   backend_->gather_rows(x, hidden, hidden_row_);
   backend_->linear(logits, x, head);
   backend_->log_sum_exp(lse_, entropy_, logits, inverse_temperature_);
@@ -77,8 +86,8 @@ HeadChunk HeadPass::forward(const HeadRows& rows, int64_t first_row, Tensor hidd
 
 void HeadPass::backward(std::span<const float> dlogprob, std::span<const float> dentropy, Tensor dhidden,
                         const Weight& head, const Weight& dhead) {
-  const Tensor x = view(hidden_, backend_->compute_dtype(), hidden_size_);
-  const Tensor dx = view(dhidden_, DType::f32, hidden_size_), logits = view(logits_, DType::f32, vocab_size_);
+  const Tensor x = hidden_.slice_rows(0, rows_), dx = dhidden_.slice_rows(0, rows_);
+  const Tensor logits = logits_.slice_rows(0, rows_);
   backend_->logits_backward(logits, inverse_temperature_, lse_, entropy_, dentropy, entry_row_, token_, dlogprob);
   backend_->linear_dx(dx, logits, head, false);
   backend_->scatter_add_rows(dhidden, dx, hidden_row_);

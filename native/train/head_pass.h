@@ -35,9 +35,17 @@ struct HeadChunk {
 
 class HeadPass {
  public:
-  HeadPass(std::shared_ptr<Backend> backend, int64_t hidden_size, int64_t vocab_size, int64_t scratch_bytes);
+  HeadPass(std::shared_ptr<Backend> backend, int64_t hidden_size, int64_t vocab_size)
+      : backend_(std::move(backend)), hidden_size_(hidden_size), vocab_size_(vocab_size) {}
 
-  // Rows from `first_row` on, as many as the scratch holds.
+  // Rows whose logits fit the scratch, at least one.
+  static int64_t chunk_rows(int64_t vocab_size, int64_t scratch_bytes);
+  // What chunks of so many rows need.
+  static size_t bytes(int64_t hidden_size, int64_t vocab_size, DType compute_dtype, int64_t rows);
+  // Chunks of at most so many rows lie in this memory from now on.
+  void place(Buffer memory, int64_t rows);
+
+  // Rows from `first_row` on, as many as a chunk has.
   HeadChunk forward(const HeadRows& rows, int64_t first_row, Tensor hidden, const Weight& head);
   // Of the last forward's chunk, whose logits it overwrites: dhidden's rows and dhead are added to.
   // dlogprob[entries]; dentropy[rows] or empty.
@@ -45,12 +53,11 @@ class HeadPass {
                 const Weight& dhead);
 
  private:
-  Tensor view(const Buffer& buffer, DType dtype, int64_t cols) const;
-
   std::shared_ptr<Backend> backend_;
-  int64_t hidden_size_, vocab_size_, chunk_rows_;
-  int64_t allocated_rows_ = 0;
-  Buffer hidden_, dhidden_, logits_;
+  int64_t hidden_size_, vocab_size_;
+  int64_t chunk_rows_ = 0;
+  Buffer memory_;
+  Tensor hidden_, dhidden_, logits_;  // [chunk_rows_, ...] in it
   // The chunk at hand.
   int64_t rows_ = 0;
   std::span<const int32_t> hidden_row_, token_;

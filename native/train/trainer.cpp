@@ -165,7 +165,7 @@ void Trainer::score(const std::vector<CallChoice>& calls, bool reference, std::v
     const std::vector<PartSegment> segments = cut_part(part, core.config.max_batch_tokens);
     core.start_part(segments, false);
     for (const PartSegment& segment : segments)
-      core.for_each_chunk(source, tree, segment, core.forward(source, segment, nullptr), record);
+      core.for_each_chunk(source, tree, segment, core.forward(source, segment, false), record);
   }
 }
 

@@ -36,10 +36,18 @@ enum class OptimizerOffload : uint8_t {
 // Step counts from 0. Warm-up is linear from learning_rate / warmup_steps.
 double learning_rate_at(const OptimizerConfig& config, int64_t step);
 
+// What a backward pass computes again rather than keeping it since the forward pass. Bits are the same.
+enum class Recompute : uint8_t {
+  automatic = 0,  // none, unless that needs more memory than the device has left
+  none = 1,
+  layers = 2,  // all but each layer's input
+};
+
 struct TrainerConfig {
   OptimizerConfig optimizer;
   int64_t max_batch_tokens = 4096;  // rows of one micro-batch; a longer path is computed in segments
   int64_t head_scratch_bytes = 256LL << 20;  // logits held at once
+  Recompute recompute = Recompute::automatic;
   bool reference = false;           // keep a frozen copy of the weights for KL
   // The same bits in every mode. No effect on a device that computes in the host's memory.
   OptimizerOffload offload = OptimizerOffload::none;
@@ -67,6 +75,7 @@ struct StepStats {
   // branch, all but the last segment of a path that is cut within (a first pass for the keys and values, a second for
   // the gradient), and everything once more where sequence-level losses score first.
   int64_t tokens_trained = 0;
+  int64_t tokens_recomputed = 0;  // beside those: positions whose layers the backward computed again (Recompute)
   int64_t tokens_unshared = 0;  // one padded-free row per merged timeline
   int64_t micro_batches = 0;    // parts of the tree, segments of a path counting each
   bool updated = false;         // false: nothing left to train on, or evaluate_only

@@ -1,6 +1,9 @@
 #include "train/trainer_core.h"
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "model/activations.h"
 
 namespace ajet {
 
@@ -44,7 +47,7 @@ TrainerCore::TrainerCore(std::shared_ptr<Model> model_, const TrainerConfig& con
       gradients(arena_beside(*model)),
       first_moment(arena_beside(*model, moments_place(*model->backend(), config.offload))),
       second_moment(arena_beside(*model, first_moment.matrix_place())),
-      head(model->backend(), model->config().hidden_size, model->config().vocab_size, config_.head_scratch_bytes) {}
+      head(model->backend(), model->config().hidden_size, model->config().vocab_size) {}
 
 void TrainerCore::start_part(std::span<const PartSegment> segments, bool with_gradient) {
   const PartSegment& last = segments.back();
@@ -56,11 +59,29 @@ void TrainerCore::start_part(std::span<const PartSegment> segments, bool with_gr
   if (!last.whole()) path_cache.start(*model->backend(), model->config(), last.part_rows, with_gradient);
 }
 
-Tensor TrainerCore::forward(Model& source, const PartSegment& segment, Activations* keep) {
+// An eighth of what is left stays free, for what ops allocate while they run.
+Keep TrainerCore::choose_keep(int64_t tokens, size_t lent_bytes) const {
+  if (config.recompute == Recompute::layers) return Keep::layer_inputs;
+  if (config.recompute == Recompute::none) return Keep::everything;
+  const Backend& backend = *model->backend();
+  const size_t held = activations.data->allocated_bytes(), left = backend.available_bytes();
+  const size_t needed = Activations::Data::bytes(model->config(), backend.compute_dtype(), tokens,
+                                                 {.keep = Keep::everything, .lent_bytes = lent_bytes});
+  return needed <= held || needed - held <= left - left / 8 ? Keep::everything : Keep::layer_inputs;
+}
+
+Tensor TrainerCore::forward(Model& source, const PartSegment& segment, bool for_backward) {
   Backend& backend = *model->backend();
-  const Tensor hidden = grow(backend, hidden_buffer, backend.compute_dtype(),
-                             static_cast<int64_t>(segment.tokens.size()), model->config().hidden_size);
-  source.forward_tree(hidden, segment.tokens, segment.layout(), keep, cache_of(segment));
+  const ModelConfig& shape = model->config();
+  const auto tokens = static_cast<int64_t>(segment.tokens.size());
+  const Tensor hidden = grow(backend, hidden_buffer, backend.compute_dtype(), tokens, shape.hidden_size);
+  const int64_t head_rows = std::min(HeadPass::chunk_rows(shape.vocab_size, config.head_scratch_bytes),
+                                     static_cast<int64_t>(segment.entry_index.size()));
+  ActivationLayout& layout = activations.layout;
+  layout.lent_bytes = HeadPass::bytes(shape.hidden_size, shape.vocab_size, backend.compute_dtype(), head_rows);
+  layout.keep = for_backward ? choose_keep(tokens, layout.lent_bytes) : Keep::nothing;
+  source.forward_tree(hidden, segment.tokens, segment.layout(), &activations, cache_of(segment));
+  head.place(Buffer::within(nullptr, activations.data->lent(), layout.lent_bytes), head_rows);
   return hidden;
 }
 

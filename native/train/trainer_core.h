@@ -20,8 +20,8 @@ struct TrainerCore {
   int64_t steps = 0;  // updates done
 
   HeadPass head;
-  Activations activations;
-  PathCache path_cache;  // of a part in several segments
+  Activations activations;  // of the pass at hand, and the head's memory
+  PathCache path_cache;     // of a part in several segments
   Buffer hidden_buffer, dhidden_buffer;
 
   TrainerCore(std::shared_ptr<Model> model_, const TrainerConfig& config_);
@@ -31,13 +31,16 @@ struct TrainerCore {
   // Null for a part that is computed at once.
   PathCache* cache_of(const PartSegment& segment) { return segment.whole() ? nullptr : &path_cache; }
   // Hidden states [tokens of the segment, hidden size] of `source`; valid until the next call. The first passes over
-  // a part's segments come in their order.
-  Tensor forward(Model& source, const PartSegment& segment, Activations* keep);
+  // a part's segments come in their order. for_backward: the activations are kept; others must not be waiting.
+  Tensor forward(Model& source, const PartSegment& segment, bool for_backward);
   // Zeros of the same shape; valid until the next call.
   Tensor zero_dhidden(const PartSegment& segment);
   // Calls visit(chunk) for all entries of the segment.
   void for_each_chunk(Model& source, const TokenTree& tree, const PartSegment& segment, Tensor states,
                       const std::function<void(const HeadChunk&)>& visit);
+
+ private:
+  Keep choose_keep(int64_t tokens, size_t lent_bytes) const;
 };
 
 struct Trainer::State : TrainerCore {

@@ -52,20 +52,20 @@ void UpdatePass::throw_if_stopped() const {
   if (should_stop_ && should_stop_()) fail(ErrorCode::aborted, "[train_step] Stopped before the weights changed");
 }
 
-Tensor UpdatePass::forward(Model& source, const PartSegment& segment, Activations* keep) {
+Tensor UpdatePass::forward(Model& source, const PartSegment& segment, bool for_backward) {
   throw_if_stopped();
   const StageTimer timer(*core_.model->backend(), stats_.forward_seconds);
   if (&source == core_.model.get()) stats_.tokens_trained += static_cast<int64_t>(segment.tokens.size());
-  return core_.forward(source, segment, keep);
+  return core_.forward(source, segment, for_backward);
 }
 
-// Visits every entry of the step. What the last segment's backward pass needs is left in `keep`, and its hidden states
-// in scored_hidden_.
-void UpdatePass::score(Model& source, Activations* keep, const std::function<void(const HeadChunk&)>& visit) {
+// Visits every entry of the step. for_backward: the last segment's activations are kept, and its hidden states are in
+// scored_hidden_.
+void UpdatePass::score(Model& source, bool for_backward, const std::function<void(const HeadChunk&)>& visit) {
   for (const std::vector<PartSegment>& segments : segments_) {
-    core_.start_part(segments, keep != nullptr);
+    core_.start_part(segments, for_backward);
     for (const PartSegment& segment : segments) {
-      scored_hidden_ = forward(source, segment, &segment == &segments.back() ? keep : nullptr);
+      scored_hidden_ = forward(source, segment, for_backward && &segment == &segments.back());
       const StageTimer timer(*core_.model->backend(), stats_.forward_seconds);
       core_.for_each_chunk(source, plan_.tree, segment, scored_hidden_, visit);
     }
@@ -128,6 +128,8 @@ void UpdatePass::train_segment(const PartSegment& segment, Tensor hidden) {
   stats_.forward_seconds -= head_backward;
   stats_.backward_seconds += head_backward;
   const StageTimer timer(backend, stats_.backward_seconds);
+  if (core_.activations.layout.keep == Keep::layer_inputs)
+    stats_.tokens_recomputed += static_cast<int64_t>(segment.tokens.size());
   model.backward_tree(core_.gradients, dhidden, segment.tokens, segment.layout(), core_.activations,
                       core_.cache_of(segment));
 }
@@ -138,13 +140,13 @@ void UpdatePass::train_part(std::span<const PartSegment> segments, bool scored) 
   const PartSegment& last = segments.back();
   if (!scored) {
     core_.start_part(segments, true);
-    for (const PartSegment& segment : segments.first(segments.size() - 1)) forward(model, segment, nullptr);
+    for (const PartSegment& segment : segments.first(segments.size() - 1)) forward(model, segment, false);
   }
   // Backwards, since a row's keys and values take gradients from all rows behind it.
   for (size_t i = segments.size(); i-- > 0;) {
     const PartSegment& segment = segments[i];
     train_segment(segment,
-                  scored && &segment == &last ? scored_hidden_ : forward(model, segment, &core_.activations));
+                  scored && &segment == &last ? scored_hidden_ : forward(model, segment, true));
   }
 }
 
@@ -188,7 +190,7 @@ void UpdatePass::finish_stats() {
 
 void UpdatePass::run(bool with_gradient) {
   if (loss_.kl != KlKind::none) {
-    score(*core_.reference, nullptr, [this](const HeadChunk& chunk) {
+    score(*core_.reference, false, [this](const HeadChunk& chunk) {
       for (size_t i = 0; i < chunk.entry.size(); ++i)
         ref_logprob_[static_cast<size_t>(chunk.entry[i])] = chunk.logprob[i];
     });
@@ -197,8 +199,7 @@ void UpdatePass::run(bool with_gradient) {
   // first one leaves.
   const bool scored = sequence_level() && segments_.size() == 1;
   if (sequence_level() || !with_gradient) {
-    score(*core_.model, with_gradient && scored ? &core_.activations : nullptr,
-          [this](const HeadChunk& chunk) { record(chunk); });
+    score(*core_.model, with_gradient && scored, [this](const HeadChunk& chunk) { record(chunk); });
   }
   if (sequence_level()) set_sequence_ratios();
   if (with_gradient) {

@@ -22,8 +22,8 @@ class UpdatePass {
  private:
   bool sequence_level() const { return loss_.level == RatioLevel::sequence; }
   void throw_if_stopped() const;
-  Tensor forward(Model& source, const PartSegment& segment, Activations* keep);
-  void score(Model& source, Activations* keep, const std::function<void(const HeadChunk&)>& visit);
+  Tensor forward(Model& source, const PartSegment& segment, bool for_backward);
+  void score(Model& source, bool for_backward, const std::function<void(const HeadChunk&)>& visit);
   void record(const HeadChunk& chunk);
   void set_sequence_ratios();
   void train_part(std::span<const PartSegment> segments, bool scored);

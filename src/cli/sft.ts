@@ -114,7 +114,7 @@ function sftSettings(options: SftOptions): AjetConfig {
     schedule: "cosine",
     final_ratio: 0.1,
   };
-  const keys = ["trainer_common.optim", "trainer_common.max_batch_tokens"];
+  const keys = ["trainer_common.optim", "trainer_common.max_batch_tokens", "trainer_common.recompute"];
   return modelSettings(options, keys, { trainer_common: { max_batch_tokens: 16384, optim } });
 }
 

@@ -318,6 +318,13 @@ const trainerCommon = z
       .default(null)
       .describe("Checkpoints go to <here>/<project_name>/<run>/step_N; null: to checkpoints/ in the run's folder"),
     max_batch_tokens: count.default(4096).describe("Rows of one micro-batch; longer paths run in segments"),
+    recompute: z
+      .enum(["auto", "none", "layers"])
+      .default("auto")
+      .describe(
+        "What the backward pass computes again rather than keeping it: layers is all but each layer's input (less memory, " +
+          "up to a third more work, the same bits); auto: layers where the device would run out of memory, else none",
+      ),
     logger: z
       .union([logger, z.array(logger)], LOGGERS)
       .default(["console", "jsonl"])

@@ -129,6 +129,11 @@ export interface TrainerOptions {
    * weights too. The same bits either way; no effect on the CPU. Master weights go there for good, before `model.share()`.
    */
   offload?: "none" | "moments" | "moments_and_master";
+  /**
+   * What the backward pass computes again instead of keeping it: nothing, all but each layer's input, or, by default, that
+   * only where keeping all would take more memory than the device has left. The results are the same bits.
+   */
+  recompute?: "auto" | "none" | "layers";
   /** Keep a frozen copy of the weights as they are now, for KL. */
   reference?: boolean;
 }
@@ -253,6 +258,8 @@ export interface TrainStats {
   tokensTree: number;
   /** Forward positions that were computed, those computed again included: above and within cuts, and for GSPO. */
   tokensTrained: number;
+  /** Beside those: positions whose layers the backward pass computed again (`recompute`). */
+  tokensRecomputed: number;
   tokensUnshared: number;
   /** Parts of the tree, a path in segments counting each. */
   microBatches: number;

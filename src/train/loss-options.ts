@@ -102,7 +102,7 @@ function checkTogether(options: LossOptions, preset: LossPresetChoices): void {
 
 /** The optimizer as the configuration has it. */
 export function trainerOptions(config: AjetConfig, totalSteps: number): TrainerOptions {
-  const { optim, max_batch_tokens } = config.trainer_common;
+  const { optim, max_batch_tokens, recompute } = config.trainer_common;
   return {
     learningRate: optim.lr,
     beta1: optim.beta1,
@@ -116,6 +116,7 @@ export function trainerOptions(config: AjetConfig, totalSteps: number): TrainerO
     finalRatio: optim.final_ratio,
     maxBatchTokens: max_batch_tokens,
     offload: optim.offload,
+    recompute,
     reference: needsReference(config),
   };
 }

@@ -87,6 +87,7 @@ function updateMetrics(stats: TrainStats, stepSeconds: number): Record<string, n
     "rollout/logprob_max_abs_diff": stats.logprobMaxAbsDiff,
     "rollout/logprobs_compared": stats.logprobsCompared,
     "train/tokens_trained": stats.tokensTrained,
+    "train/tokens_recomputed": stats.tokensRecomputed,
     "train/tokens_tree": stats.tokensTree,
     "train/tokens_unshared": stats.tokensUnshared,
     "train/rows": stats.rows,

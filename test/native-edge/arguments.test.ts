@@ -79,6 +79,8 @@ describe("arguments", () => {
     ["`beta1` but received 1", { beta1: 1 }],
     ['one of "constant", "linear", "cosine" for `schedule`', { schedule: "step" }],
     ['one of "none", "moments", "moments_and_master" for `offload`', { offload: "cpu" }],
+    ['one of "auto", "none", "layers" for `recompute` but received "all"', { recompute: "all" }],
+    ["`recompute` but received true", { recompute: true }],
     ["`reference`", { reference: 1 }],
     ["Unknown option `lr`", { lr: 1 }],
   ])("createTrainer refuses: %s", async (text, options) => {

@@ -67,6 +67,20 @@ describe("trainer", () => {
     expect(now.logprobs).not.toEqual(before.logprobs);
   });
 
+  it("computes layers again in the backward pass to the same bits", async () => {
+    const batch = await sampleBatch(engine, PROMPTS, 4, 25);
+    const weights: Float32Array[] = [];
+    for (const recompute of ["none", "layers"] as const) {
+      await using fresh = await tinyModel();
+      const trainer = await fresh.createTrainer({ learningRate: 1e-2, recompute });
+      const stats = await trainer.step(batch, LOSS);
+      expect(stats).toMatchObject({ updated: true, logprobMaxAbsDiff: 0 });
+      expect(stats.tokensRecomputed).toBe(recompute === "none" ? 0 : stats.tokensTrained);
+      weights.push(await fresh.readWeight("model.layers.0.mlp.up_proj.weight"));
+    }
+    expect(weights[1]).toEqual(weights[0]);
+  });
+
   it("leaves the event loop free", async () => {
     const trainer = await model.createTrainer();
     const batch = await sampleBatch(engine, PROMPTS, 32, 200);

@@ -38,6 +38,12 @@ describe("lossOptions", () => {
     expect(trainerOptions(config(trainerCommon), 7)).toMatchObject({ reference, totalSteps: 7 });
   });
 
+  it("passes on what the backward pass computes again", () => {
+    expect(trainerOptions(config({}), 7).recompute).toBe("auto");
+    expect(trainerOptions(config({ recompute: "layers" }), 7).recompute).toBe("layers");
+    expect(() => config({ recompute: "all" })).toThrow(/trainer_common\.recompute.*"layers"/s);
+  });
+
   it("divides by data.max_response_length where a preset or an option wants it", () => {
     const divisor = (algorithm: Record<string, unknown>) =>
       lossOptions(config({ algorithm }, { max_response_length: 99 })).maxResponseLength;

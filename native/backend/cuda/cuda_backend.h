@@ -36,6 +36,7 @@ class CudaBackend final : public Backend {
   std::string description() const override;
   DType compute_dtype() const override { return options_.compute_dtype; }
   MemoryUse memory() const override;
+  size_t available_bytes() const override { return arena_.available_bytes(); }
   void synchronize() override { stream_.synchronize(); }
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;

@@ -98,6 +98,14 @@ void DeviceArena::free(void* data, size_t bytes) noexcept {
   insert_free(block);
 }
 
+size_t DeviceArena::available_bytes() const {
+  make_current(device_);
+  size_t free_bytes = 0, total_bytes = 0;
+  AJET_CUDA(cudaMemGetInfo(&free_bytes, &total_bytes));
+  const size_t left = free_bytes + reserved_bytes_ - active_bytes_;
+  return limit_bytes_ > 0 ? std::min(left, limit_bytes_ - active_bytes_) : left;
+}
+
 char* DeviceArena::segment_of(const void* data) const {
   const auto found = blocks_.find(const_cast<char*>(static_cast<const char*>(data)));
   if (found == blocks_.end()) fail(ErrorCode::internal, "[segment_of] Expected an allocation of this arena");

@@ -30,6 +30,8 @@ class DeviceArena {
 
   MemoryUse use() const { return {active_bytes_, peak_bytes_, limit_bytes_}; }
   size_t reserved_bytes() const { return reserved_bytes_; }  // what the card has given
+  // Of those, what nobody uses, and what the card has left; up to the limit.
+  size_t available_bytes() const;
 
  private:
   struct Block {

@@ -1,4 +1,4 @@
-// The backends under test, random values, and the check that results are the same bits on all of them.
+// Random values, and the check that results are the same bits on all backends under test.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backends.h"
 #include "base/rng.h"
 #include "check.h"
 #include "matrices.h"
@@ -16,15 +17,6 @@ namespace ajet::test {
 
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
-
-// ---- the backends under test: each test binary links one definition (cpu_, emulated_ or cuda_backends.cpp) -----
-
-// Every test of an op runs on each of these.
-std::vector<std::shared_ptr<Backend>> backends();
-// The backends of one list give the same bits: the CPU with any number of threads, a card each time.
-std::vector<std::vector<std::shared_ptr<Backend>>> equal_backends();
-// Whether work is slow enough here that tests take their small sizes alone.
-bool is_slow(const Backend& backend);
 
 inline Floats random_floats(uint64_t seed, int64_t count, double scale = 1.0) {
   Floats values(count);

@@ -21,9 +21,13 @@ inline void record_logprobs(Trainer& trainer, std::vector<OwnedCall>& calls) {
   for (OwnedCall& call : calls) trainer.score({call.view()}, false, call.logprobs, entropies);
 }
 
-inline std::unique_ptr<RecordedStep> recorded_step(Trainer& trainer, uint64_t seed) {
+constexpr RandomStepShape usual_step{.tasks = 2, .repeats = 3, .agents = 2, .turns = 2, .vocab = 13, .longest = 6};
+// Two episodes of one call each.
+constexpr RandomStepShape smallest_step{.tasks = 1, .repeats = 2, .agents = 1, .turns = 1, .vocab = 13, .longest = 6};
+
+inline std::unique_ptr<RecordedStep> recorded_step(Trainer& trainer, uint64_t seed,
+                                                   const RandomStepShape& shape = usual_step) {
   auto out = std::make_unique<RecordedStep>();
-  const RandomStepShape shape{.tasks = 2, .repeats = 3, .agents = 2, .turns = 2, .vocab = 13, .longest = 6};
   RandomStep step = random_step(seed, shape);
   out->calls = std::move(step.calls);
   record_logprobs(trainer, out->calls);
