@@ -10,8 +10,9 @@ import {
   realpathSync,
   type Stats,
 } from "node:fs";
-import { join, sep } from "node:path";
-import { ConfigError } from "../native/errors.js";
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { ConfigError, FileError } from "../native/errors.js";
 
 /** A file or folder below the root, as the folders' names from there; empty for the root itself. */
 export type RelativePath = readonly string[];
@@ -19,7 +20,15 @@ export type RelativePath = readonly string[];
 /** No file of a run that is read as a whole is larger: a larger one is not ours. */
 const MOST_BYTES = 64 * 2 ** 20;
 
-/** Read access to what lies below one folder, and to nothing else: names are checked, symbolic links are not followed. */
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
+const FILE = O_RDONLY | O_NOFOLLOW | O_NONBLOCK; // a pipe must not hold us
+const FOLDER = O_RDONLY | O_NOFOLLOW | O_DIRECTORY;
+
+/**
+ * Read access to what lies below one folder, and to nothing else. Everything is opened first, and read only where the
+ * system says that what is open lies at the very path that was asked for: links are not followed, and none that is put
+ * there meanwhile leads out.
+ */
 export class ConfinedFolder {
   /** The folder, links in its own path resolved. */
   readonly root: string;
@@ -40,36 +49,22 @@ export class ConfinedFolder {
     return join(this.root, ...path);
   }
 
-  /** Folders and regular files; nothing where the path is no folder of the root. */
-  list(path: RelativePath): Dirent[] {
-    if (!this.holds(path)) return [];
-    try {
-      return readdirSync(this.pathOf(path), { withFileTypes: true }).filter((e) => e.isDirectory() || e.isFile());
-    } catch {
-      return [];
-    }
+  /** Folders and regular files in a folder; undefined where it is missing, behind a link, or no folder. */
+  list(path: RelativePath): Dirent[] | undefined {
+    return this.#use(path, FOLDER, (descriptor) =>
+      readdirSync(placeOf(descriptor), { withFileTypes: true }).filter((e) => e.isDirectory() || e.isFile()),
+    );
   }
 
-  /** True where no step of the path is a symbolic link or leaves the root. */
-  holds(path: RelativePath): boolean {
-    if (!path.every(isPlainName)) return false;
-    try {
-      const whole = this.pathOf(path);
-      return realpathSync(whole) === whole;
-    } catch {
-      return false;
-    }
-  }
-
-  /** True for a folder that holds nothing but regular files and folders, all the way down: no link leads out of it. */
-  isPlainTree(path: RelativePath): boolean {
-    if (!this.holds(path)) return false;
-    try {
-      const entries = readdirSync(this.pathOf(path), { withFileTypes: true });
-      return entries.every((e) => e.isFile() || (e.isDirectory() && this.isPlainTree([...path, e.name])));
-    } catch {
-      return false;
-    }
+  /**
+   * A regular file, open for reading; the caller closes it.
+   * @throws FileError where it is behind a link, or no regular file; the system's error where it is missing.
+   */
+  async open(path: RelativePath): Promise<FileHandle> {
+    const file = path.every(isPlainName) ? await open(this.pathOf(path), FILE) : undefined;
+    if (file !== undefined && this.#isAt(file.fd, path) && (await file.stat()).isFile()) return file;
+    await file?.close();
+    throw new FileError(`${path.join("/")} is no regular file of the folder that is shown`);
   }
 
   /**
@@ -77,18 +72,11 @@ export class ConfinedFolder {
    * @returns Undefined where it is missing, a link, no regular file, or lies outside.
    */
   read(path: RelativePath, from = 0, most = MOST_BYTES): { bytes: Buffer; size: number } | undefined {
-    const descriptor = this.#open(path);
-    if (descriptor === undefined) return undefined;
-    try {
-      const { size } = fstatSync(descriptor);
+    return this.#useFile(path, (descriptor, { size }) => {
       const bytes = Buffer.alloc(Math.max(0, Math.min(size - from, most)));
       const length = bytes.length === 0 ? 0 : readSync(descriptor, bytes, 0, bytes.length, from);
       return { bytes: bytes.subarray(0, length), size };
-    } catch {
-      return undefined;
-    } finally {
-      closeSync(descriptor);
-    }
+    });
   }
 
   /** As {@link read}, of a whole JSON file; undefined where it is none. */
@@ -102,42 +90,46 @@ export class ConfinedFolder {
 
   /** When a file was last written, in ms; undefined as for {@link read}. */
   modified(path: RelativePath): number | undefined {
-    return this.#stat(path)?.mtimeMs;
+    return this.#useFile(path, (_, { mtimeMs }) => mtimeMs);
   }
 
   /** In bytes; undefined as for {@link read}. */
   sizeOf(path: RelativePath): number | undefined {
-    return this.#stat(path)?.size;
+    return this.#useFile(path, (_, { size }) => size);
   }
 
-  #stat(path: RelativePath): Stats | undefined {
-    const descriptor = this.#open(path);
-    if (descriptor === undefined) return undefined;
-    try {
-      return fstatSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+  #useFile<T>(path: RelativePath, use: (descriptor: number, stats: Stats) => T): T | undefined {
+    return this.#use(path, FILE, (descriptor) => {
+      const stats = fstatSync(descriptor);
+      return stats.isFile() ? use(descriptor, stats) : undefined;
+    });
   }
 
-  #open(path: RelativePath): number | undefined {
-    if (path.length === 0 || !path.every(isPlainName)) return undefined;
-    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants; // a pipe must not hold us
-    let descriptor: number;
+  /** Lends a descriptor of what lies at a path; undefined where nothing does, or the system refuses. */
+  #use<T>(path: RelativePath, flags: number, use: (descriptor: number) => T): T | undefined {
+    if (!path.every(isPlainName)) return undefined;
+    let descriptor: number | undefined;
     try {
-      descriptor = openSync(this.pathOf(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      descriptor = openSync(this.pathOf(path), flags);
+      return this.#isAt(descriptor, path) ? use(descriptor) : undefined;
     } catch {
       return undefined;
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
     }
-    // Asked of what is open, so that a folder that becomes a link meanwhile changes nothing.
-    if (fstatSync(descriptor).isFile() && this.#isBelow(readlinkSync(`/proc/self/fd/${descriptor}`))) return descriptor;
-    closeSync(descriptor);
-    return undefined;
   }
 
-  #isBelow(path: string): boolean {
-    return path.startsWith(this.root === sep ? sep : this.root + sep);
+  /** Asked of what is open: a folder on the way that is a link, or becomes one, leads to another place. */
+  #isAt(descriptor: number, path: RelativePath): boolean {
+    const place = readlinkSync(placeOf(descriptor));
+    const whole = this.pathOf(path);
+    return place === whole || place === `${whole} (deleted)`; // replaced by a new version since
   }
+}
+
+/** What a descriptor stands for, as a path: it leads to what is open, wherever that is by now. */
+function placeOf(descriptor: number): string {
+  return `/proc/self/fd/${descriptor}`;
 }
 
 function isPlainName(name: string): boolean {

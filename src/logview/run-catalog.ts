@@ -62,7 +62,7 @@ export class RunCatalog {
       lastSuccess: last?.["critic/success_rate"] ?? null,
       secondsPerStep: last?.["timing_s/step"] ?? null,
       summary: summary ?? null,
-      hasTokens: this.folder.list([...run.path, "tokens"]).length > 0,
+      hasTokens: (this.folder.list([...run.path, "tokens"]) ?? []).length > 0,
     };
   }
 
@@ -74,7 +74,7 @@ export class RunCatalog {
 
   #search(path: RelativePath = [], found: FoundRun[] = []): FoundRun[] {
     if (found.length >= MOST_RUNS) return found;
-    const entries = this.folder.list(path);
+    const entries = this.folder.list(path) ?? [];
     if (entries.some((entry) => entry.isFile() && /^(run\.json|metrics\.jsonl)$/.test(entry.name))) {
       found.push({ id: path.join("/") || ".", path });
     } else if (path.length < MOST_LEVELS) {

@@ -1,7 +1,8 @@
 import { FileError } from "../native/errors.js";
 import { TokenLogReader } from "../report/token-log/reader.js";
+import type { LogFolder } from "../report/token-log/segment-files.js";
 import type { TokenLogReading } from "../report/token-log/types.js";
-import type { ConfinedFolder } from "./confined-folder.js";
+import type { ConfinedFolder, RelativePath } from "./confined-folder.js";
 import type { FoundRun } from "./run-catalog.js";
 
 /** Logs that are kept open. */
@@ -28,8 +29,6 @@ export class TokenLogs implements AsyncDisposable {
    * @throws FileError where the run has none, or one that cannot be read.
    */
   async use<T>(run: FoundRun, read: (log: TokenLogReading) => Promise<T>): Promise<T> {
-    // Asked each time: a link may have been put there since.
-    if (!this.folder.isPlainTree(tokensOf(run))) throw new FileError(`${run.id} has no token log that may be read`);
     const log = await this.#get(run);
     log.users++;
     log.lastUse = performance.now();
@@ -59,7 +58,7 @@ export class TokenLogs implements AsyncDisposable {
   }
 
   async #openLog(run: FoundRun): Promise<OpenLog> {
-    const reader = await TokenLogReader.open(this.folder.pathOf(tokensOf(run)));
+    const reader = await TokenLogReader.open(logFolderIn(this.folder, [...run.path, "tokens"], run.id));
     return { reader, users: 0, lastUse: 0, refreshed: performance.now(), refreshing: undefined };
   }
 
@@ -76,8 +75,17 @@ export class TokenLogs implements AsyncDisposable {
   }
 }
 
-function tokensOf({ path }: FoundRun): string[] {
-  return [...path, "tokens"];
+/** A log whose every file is opened by the confined folder. */
+function logFolderIn(folder: ConfinedFolder, path: RelativePath, run: string): LogFolder {
+  return {
+    path: folder.pathOf(path),
+    list: async () => {
+      const entries = folder.list(path);
+      if (entries === undefined) throw new FileError(`${run} has no token log that may be read`);
+      return entries;
+    },
+    open: (name) => folder.open([...path, name]),
+  };
 }
 
 /** Several requests at once share one look. */

@@ -6,7 +6,7 @@ import { type DecodedGroup, decodeEpisode, decodeGroup } from "./group-decoding.
 import { answer, stepRange } from "./query.js";
 import { RecordParts } from "./record.js";
 import { Segment } from "./segment.js";
-import { listSegments } from "./segment-files.js";
+import { type LogFolder, listSegments, logFolderAt } from "./segment-files.js";
 import type { StepIndex } from "./step-index.js";
 import type {
   EpisodeHeader,
@@ -34,13 +34,20 @@ export class TokenLogReader implements TokenLogReading {
   #segments: Segment[] = [];
   readonly #blocks = new Map<string, Buffer>();
 
-  private constructor(readonly folder: string) {}
+  private constructor(private readonly files: LogFolder) {}
 
-  /** @throws FileError where there is no such folder, or its log is of another format. */
-  static async open(folder: string): Promise<TokenLogReader> {
-    const reader = new TokenLogReader(folder);
+  /**
+   * @param folder A path; or access to a folder, where more than its path decides what may be read.
+   * @throws FileError where there is no such folder, or its log is of another format.
+   */
+  static async open(folder: string | LogFolder): Promise<TokenLogReader> {
+    const reader = new TokenLogReader(typeof folder === "string" ? logFolderAt(folder) : folder);
     await reader.refresh();
     return reader;
+  }
+
+  get folder(): string {
+    return this.files.path;
   }
 
   get notes(): readonly string[] {
@@ -49,7 +56,7 @@ export class TokenLogReader implements TokenLogReading {
 
   async refresh(): Promise<boolean> {
     const known = new Map(this.#segments.map((segment) => [segment.file.path, segment]));
-    const files = await listSegments(this.folder);
+    const files = await listSegments(this.files);
     const segments = files.map((file) => known.get(file.path) ?? new Segment(file));
     let changed = segments.length !== known.size || segments.some(({ file }) => !known.has(file.path));
     this.#segments = segments;

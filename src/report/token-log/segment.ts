@@ -1,9 +1,9 @@
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { FileError } from "../../native/errors.js";
 import { fileError } from "../../native/file-error.js";
 import { checkFileHeader, decodeFrame, FILE_HEADER_BYTES, type FramePlace, type FrameType } from "./frames.js";
-import { READ_FLAGS, type SegmentFile } from "./segment-files.js";
+import type { SegmentFile } from "./segment-files.js";
 import { type FoundStep, readBytes, scanSteps, stepBefore, trailerBefore } from "./segment-scan.js";
 import { decodeIndex, StepIndex } from "./step-index.js";
 import { TokenVocabulary } from "./vocabulary.js";
@@ -152,7 +152,7 @@ export class Segment {
   async #use<T>(read: (file: FileHandle) => Promise<T>): Promise<T> {
     let file: FileHandle | undefined;
     try {
-      file = await open(this.file.path, READ_FLAGS);
+      file = await this.file.open();
       return await read(file);
     } catch (error) {
       if (error instanceof FileError) throw error;

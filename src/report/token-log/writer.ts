@@ -15,7 +15,7 @@ import { encodeFrame, encodeTrailer, FrameType, fileHeader } from "./frames.js";
 import { encodeGroup } from "./group-encoding.js";
 import { packRecord } from "./record.js";
 import { Segment } from "./segment.js";
-import { listSegments, segmentPath } from "./segment-files.js";
+import { listSegments, logFolderAt, segmentPath } from "./segment-files.js";
 import { encodeIndex } from "./step-index.js";
 import { TokenIdSet } from "./token-id-set.js";
 import type { EpisodeHeader, TokenTreeNode } from "./types.js";
@@ -174,7 +174,7 @@ export class TokenLogWriter {
 /** Removes what stands behind `lastStep`, a torn end too. What is left is not written to any more. */
 async function cutBack(folder: string, lastStep: number): Promise<SegmentState[]> {
   const kept: SegmentState[] = [];
-  for (const file of await listSegments(folder)) {
+  for (const file of await listSegments(logFolderAt(folder))) {
     const segment = new Segment(file);
     if (file.firstStep <= lastStep) await segment.update();
     const last = segment.steps.filter(({ step }) => step <= lastStep).at(-1);
