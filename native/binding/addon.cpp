@@ -25,6 +25,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add<model_shape>(exports, "modelShape");
   add<model_version>(exports, "modelVersion");
   add<model_weight_names>(exports, "modelWeightNames");
+  add<model_memory>(exports, "modelMemory");
   add<model_save>(exports, "modelSave");
   add<model_read_weight>(exports, "modelReadWeight");
   add<model_write_weight>(exports, "modelWriteWeight");

@@ -3,6 +3,7 @@ import type {
   AdvantageOptions,
   Advantages,
   AttachOptions,
+  DeviceMemory,
   EngineOptions,
   EngineStats,
   GrpoLoss,
@@ -108,6 +109,7 @@ export interface NativeAddon {
   /** The path of the segment. */
   modelShare(model: ModelHandle): Promise<string>;
   modelWriter(model: ModelHandle): WeightsWriter;
+  modelMemory(model: ModelHandle): Promise<DeviceMemory>;
   modelShape(model: ModelHandle): NativeModelShape;
   modelVersion(model: ModelHandle): number;
   modelWeightNames(model: ModelHandle): string[];

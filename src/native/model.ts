@@ -5,7 +5,15 @@ import { Engine } from "./engine.js";
 import { FileError } from "./errors.js";
 import { nativeCall } from "./native-call.js";
 import { Trainer } from "./trainer.js";
-import type { AttachOptions, EngineOptions, LoadOptions, ModelShape, TrainerOptions, WeightsWriter } from "./types.js";
+import type {
+  AttachOptions,
+  DeviceMemory,
+  EngineOptions,
+  LoadOptions,
+  ModelShape,
+  TrainerOptions,
+  WeightsWriter,
+} from "./types.js";
 
 /** The keys of a Hugging Face `config.json` that decide a model's shape; others are looked at where they matter. */
 export interface ModelConfigJson {
@@ -80,6 +88,11 @@ export class Model implements AsyncDisposable {
    */
   async share(): Promise<string> {
     return nativeCall(this.share, () => nativeAddon().modelShare(this.#handle));
+  }
+
+  /** Of the model with its engines and trainers, after the job that is running. */
+  async memory(): Promise<DeviceMemory> {
+    return nativeCall(this.memory, () => nativeAddon().modelMemory(this.#handle));
   }
 
   /** An engine that samples from these weights. */

@@ -22,6 +22,14 @@ export type AttachOptions = Pick<LoadOptions, "threads" | "isa">;
  */
 export type WeightsWriter = "own" | "live" | "ended" | "half_written";
 
+/** What a backend has allocated on its device: weights, moments, KV caches, activations. */
+export interface DeviceMemory {
+  /** Now. */
+  activeBytes: number;
+  /** At most so far. */
+  peakBytes: number;
+}
+
 /** The shape of a model, as in its `config.json`. */
 export interface ModelShape {
   modelType: "qwen2" | "qwen3" | "llama";

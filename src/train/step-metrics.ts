@@ -1,4 +1,4 @@
-import type { TrainStats } from "../native/types.js";
+import type { DeviceMemory, TrainStats } from "../native/types.js";
 import type { CallRecord, CallVerdict } from "../rollout/call-record.js";
 import type { EpisodeResult } from "../rollout/episode.js";
 import type { RunTotals } from "./run-state.js";
@@ -19,6 +19,8 @@ export interface StepOutcome {
   updateSeconds: number;
   /** Passes over the tasks before it. */
   epoch: number;
+  /** After the update. */
+  memory: DeviceMemory;
 }
 
 /** The metrics of one step, under AgentJet's names where they mean the same. */
@@ -63,6 +65,8 @@ export function stepMetrics(outcome: StepOutcome): StepMetrics {
     "timing_s/step": stepSeconds,
     "perf/time_per_step": stepSeconds,
     "perf/tokens_per_second": generated / stepSeconds,
+    "perf/memory_allocated_gb": outcome.memory.activeBytes / 2 ** 30,
+    "perf/max_memory_allocated_gb": outcome.memory.peakBytes / 2 ** 30,
     "perf/resident_memory_gb": process.memoryUsage.rss() / 2 ** 30,
     ...(stats ? updateMetrics(stats, stepSeconds) : {}),
     ...workflowMetrics(kept),

@@ -113,6 +113,7 @@ export class TrainingLoop {
     const rolledOut = performance.now();
     const stats = await this.#update(batch);
     const verdicts = stepVerdicts(batch, stats);
+    const updated = performance.now();
     const outcome: StepOutcome = {
       step,
       results,
@@ -120,8 +121,9 @@ export class TrainingLoop {
       verdicts: [...verdicts.values()],
       sharedPromptTokens: sharedPrefix(results),
       rolloutSeconds: (rolledOut - started) / 1000,
-      updateSeconds: (performance.now() - rolledOut) / 1000,
+      updateSeconds: (updated - rolledOut) / 1000,
       epoch: this.plan.order.epochOf(step),
+      memory: await this.session.model.memory(),
     };
     this.state.step = step;
     addToTotals(this.state.totals, outcome);
