@@ -12,7 +12,7 @@ export interface DecodedGroup {
   messages: readonly unknown[];
 }
 
-/** Reads a group's record. */
+/** Reads a group's record. @throws RangeError where a node stands before its parent: paths must come to an end. */
 export function decodeGroup(record: RecordParts): DecodedGroup {
   const { nodes: columns, messages } = record.json as {
     nodes: { parent: number[]; length: number[]; samples: number[][]; sampled: number[]; in_loss: number[] };
@@ -21,6 +21,7 @@ export function decodeGroup(record: RecordParts): DecodedGroup {
   const nodes: TokenTreeNode[] = [];
   for (const [i, parent] of columns.parent.entries()) {
     const before = nodes[parent];
+    if (before === undefined && parent !== -1) throw new RangeError(`Node ${i} has no parent ${parent} before it`);
     nodes.push({
       parent,
       start: before === undefined ? 0 : before.start + before.ids.length,
@@ -33,7 +34,7 @@ export function decodeGroup(record: RecordParts): DecodedGroup {
   return { nodes, messages };
 }
 
-/** Reads an episode's record. */
+/** Reads an episode's record. @throws TypeError where a list of it is none. */
 export function decodeEpisode(
   record: RecordParts,
   header: EpisodeHeader,
@@ -41,6 +42,10 @@ export function decodeEpisode(
   vocabulary: TokenVocabulary,
 ): LoggedEpisode {
   const { episode, messages } = record.json as { episode: EpisodeLine; messages: unknown[] };
+  for (const list of [episode.calls, episode.retried, episode.forks, episode.unrepeatable]) {
+    if (!Array.isArray(list) || list.some((item) => item === null))
+      throw new TypeError("Expected the lists of an episode");
+  }
   const message = (place: number) => messageAt(place, messages, group.messages);
   const calls = episode.calls.map((line) => decodeCall(line, record, group.nodes, message));
   return {
@@ -68,7 +73,11 @@ function decodeCall(
   message: (place: number) => unknown,
 ): LoggedCall {
   const { sampled, node } = line;
-  const ids = pathIds(nodes, node, line.prompt + sampled);
+  const last = nodes[node];
+  const length = last === undefined ? 0 : last.start + last.ids.length;
+  if (line.prompt + sampled !== length)
+    throw new RangeError(`A call of ${line.prompt} + ${sampled} tokens has ${length}`);
+  const ids = pathIds(nodes, node, length);
   const logprobs = record.float32(sampled);
   const entropies = new Float32Array(sampled).fill(Number.NaN);
   if (line.has_entropies) {

@@ -10,8 +10,9 @@ import {
   STEP_TRAILER_BYTES,
   type StepTrailer,
 } from "./frames.js";
+import { checkIndex } from "./index-check.js";
 import { RecordParts } from "./record.js";
-import { checkIndex, type IndexColumns } from "./step-index.js";
+import type { IndexColumns } from "./step-index.js";
 
 /** A step as it stands in a segment. */
 export interface FoundStep {
@@ -65,7 +66,7 @@ export function stepBefore({ fd }: FileHandle, end: number): FoundStep | undefin
   const payload = decodeFrame(FrameType.Step, frame);
   if (payload === undefined || frame.readUInt32LE(12) !== checksum) return undefined;
   try {
-    const index = checkIndex(new RecordParts(payload).json);
+    const index = checkIndex(new RecordParts(payload).json, stepBytes);
     return { start: end - stepBytes, bytes: stepBytes, checksum, index };
   } catch {
     return undefined;

@@ -67,6 +67,9 @@ const FIELDS: Record<Column | "reward" | "advantage", (header: EpisodeHeader, pl
   offset: (_, { offset }) => offset,
 };
 
+/** Names of the episodes' columns. */
+export const EPISODE_COLUMNS: readonly string[] = Object.keys(FIELDS);
+
 /** @param newTokens Ids that the segment's vocabulary lacks. */
 export function encodeIndex(
   step: number,
@@ -174,22 +177,6 @@ export class StepIndex {
   taskId(group: number): string {
     return this.columns.groups.task_id[group] as string;
   }
-}
-
-/** @throws TypeError where a column is missing or too short. */
-export function checkIndex(json: unknown): IndexColumns {
-  const index = json as IndexColumns;
-  const { blocks, groups, episodes, tokens } = index;
-  const lists = (columns: object, names: readonly string[], length: number) =>
-    names.every((name) => (columns as Record<string, unknown[]>)[name]?.length === length);
-  const isWhole =
-    Number.isInteger(index.step) &&
-    lists(blocks, ["bytes"], blocks.at.length) &&
-    lists(groups, ["block", "offset"], groups.task_id.length) &&
-    lists(episodes, Object.keys(FIELDS), episodes.sample.length) &&
-    lists(tokens, ["length"], tokens.id.length);
-  if (!isWhole) throw new TypeError("Expected the index of a step");
-  return index;
 }
 
 /** Takes the new tokens out of a step's index, and the columns. */
