@@ -1,15 +1,6 @@
-/**
- * Sends random requests to the viewer: mixed routes, parameters, traversals, broken encodings, raw bytes. What lies outside
- * the folder must never come back, and the viewer must answer afterwards as before.
- *
- *   node bench/campaigns/logview-requests.mjs [requests, default 10000] [seed, default 1]
- */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/** Random requests to the viewer: mixed routes, parameters, traversals, broken encodings, raw bytes. */
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { generatedStep, random, tokenBytes } from "./generated-steps.mjs";
+import { random } from "./generated-steps.mjs";
 
 /** Stands in files outside the folder that is shown. */
 export const SECRET = "outside-7d1f0c";
@@ -114,48 +105,16 @@ function randomRequest(next, port, token) {
 }
 
 /** What comes back until the other side closes; what is no request may get nothing. */
-function exchange(port, bytes) {
+export function exchange(port, bytes) {
   return new Promise((resolve) => {
     const parts = [];
     const socket = connect(port, "127.0.0.1");
-    socket.setTimeout(300, () => socket.end());
+    const isRequest = /^[A-Z]+ \//.test(bytes.toString("latin1"));
+    socket.setTimeout(isRequest ? 30_000 : 300, () => socket.end());
     socket.on("data", (part) => parts.push(part));
     socket.on("error", () => {});
     socket.on("close", () => resolve(Buffer.concat(parts).toString("latin1")));
     socket.write(bytes);
-    if (!/^[A-Z]+ \//.test(bytes.toString("latin1"))) socket.end();
+    if (!isRequest) socket.end();
   });
 }
-
-async function main() {
-  const [count = "10000", seed = "1"] = process.argv.slice(2);
-  const { startLogview } = await import("../../dist/logview/server.js");
-  const { TokenLogWriter } = await import("../../dist/report/token-log/writer.js");
-  const folder = mkdtempSync(join(tmpdir(), "ajet-requests-"));
-  for (const [name, text] of [
-    ["experiments/plain", "plain"],
-    ["outside/secret", SECRET],
-  ]) {
-    const run = join(folder, name);
-    mkdirSync(run, { recursive: true });
-    writeFileSync(join(run, "run.json"), JSON.stringify({ kind: "train", yaml: text }));
-    writeFileSync(join(run, "config.yaml"), `ajet: {name: ${text}}\n`);
-    writeFileSync(join(run, "metrics.jsonl"), `{"step":1,"${text}":1}\n`);
-    const log = await TokenLogWriter.open(join(run, "tokens"), { lastStep: 0, tokenBytes });
-    for (let step = 1; step <= 3; step++) log.append(step, generatedStep(step));
-    log.close();
-  }
-  const logview = await startLogview({ folder: join(folder, "experiments") });
-  const token = new URL(logview.url).searchParams.get("token");
-  const started = performance.now();
-  const { sent, leaks, statuses } = await sendRandomRequests(logview.port, token, Number(count), Number(seed));
-  const alive = (await fetch(`http://127.0.0.1:${logview.port}/api/runs?token=${token}`)).status;
-  await logview.stop();
-  rmSync(folder, { recursive: true });
-  console.log({ sent, statuses, leaks: leaks.length, alive, seconds: (performance.now() - started) / 1000 });
-  for (const leak of leaks.slice(0, 5)) console.error(leak);
-  const failed = leaks.length > 0 || alive !== 200 || Object.keys(statuses).some((status) => Number(status) >= 500);
-  process.exitCode = failed ? 1 : 0;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
