@@ -2,23 +2,29 @@
  * Short runs of the tutorial with every logger, one of them killed and resumed, and whether the loggers' own readers return the
  * series of metrics.jsonl and validation.jsonl: each name, each step once, each value.
  *
- *   node bench/campaigns/loggers.mjs PYTHON [MLFLOW_URI]
+ *   node bench/campaigns/loggers.mjs PYTHON
  *
- * PYTHON has tensorboard, swanlab and wandb (both used offline). MLFLOW_URI is a running `mlflow server`; without it, MLflow is
- * left out. Takes about a minute. Exits 1 where a series differs.
+ * PYTHON has tensorboard, swanlab and wandb (both used offline), and mlflow, whose server is started; without it, MLflow is left
+ * out. Takes about a minute. Exits 1 where a series differs.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Ajet, ajet, settings, tinyRun } from "./ajet.mjs";
+import { RealMlflow } from "./mlflow-server.mjs";
 
-const [python, mlflow] = process.argv.slice(2);
-if (python === undefined) throw new Error("usage: node bench/campaigns/loggers.mjs PYTHON [MLFLOW_URI]");
+const [python] = process.argv.slice(2);
+if (python === undefined) throw new Error("usage: node bench/campaigns/loggers.mjs PYTHON");
 const READER = fileURLToPath(new URL("read-series.py", import.meta.url));
-const LOGGERS = ["tensorboard", "swanlab", "wandb", ...(mlflow ? ["mlflow"] : [])];
 const folder = mkdtempSync(join(tmpdir(), "ajet-loggers-"));
+const mlflow =
+  spawnSync(python, ["-c", "import mlflow"]).status === 0 ? new RealMlflow(python, join(folder, "mlflow")) : undefined;
+if (mlflow) mkdirSync(mlflow.folder);
+process.on("exit", () => void mlflow?.kill());
+await mlflow?.start();
+const LOGGERS = ["tensorboard", "swanlab", "wandb", ...(mlflow ? ["mlflow"] : [])];
 const VALUES = {
   project_name: `ajet-loggers-${process.pid}`,
   "trainer_common.total_training_steps": 40,
@@ -30,7 +36,7 @@ const VALUES = {
     tensorboard: {},
     swanlab: { mode: "offline" },
     wandb: { mode: "offline" },
-    mlflow: { tracking_uri: mlflow ?? null },
+    mlflow: { tracking_uri: mlflow?.uri ?? null },
   },
 };
 
@@ -60,13 +66,9 @@ async function loggedSeries(logger, run, names) {
 
 async function mlflowSeries(run, names) {
   const { id } = JSON.parse(readFileSync(join(run, "loggers", "mlflow.json"), "utf8"));
-  const series = {};
-  for (const name of names) {
-    const query = new URLSearchParams({ run_id: id, metric_key: name.replaceAll("@", "_at_") });
-    const { metrics = [] } = await (await fetch(`${mlflow}/api/2.0/mlflow/metrics/get-history?${query}`)).json();
-    series[name] = metrics.map(({ step, value }) => [Number(step ?? 0), value]);
-  }
-  return series;
+  const there = (name) => name.replaceAll("@", "_at_");
+  const series = await mlflow.series(id, names.map(there));
+  return Object.fromEntries(names.map((name) => [name, series[there(name)]]));
 }
 
 /** What is wrong with a logger's series; `isRepeated` tells which steps were measured twice, where clocks may differ. */

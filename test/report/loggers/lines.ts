@@ -27,9 +27,12 @@ export function evaluationLine(step: number): { step: number } & Record<string, 
   return { step, "val/TGC@1": step / 8, "val/pass@2": step / 4, "val/TGC@2-all-pass": 0 };
 }
 
+/** Points by metric. */
+export type Series = Record<string, [step: number, value: number][]>;
+
 /** What a run of so many steps, evaluated at some, must have left: each point once. */
-export function expectedSeries(steps: number, evaluations: number[]): Record<string, [number, number][]> {
-  const series: Record<string, [number, number][]> = {};
+export function expectedSeries(steps: number, evaluations: number[]): Series {
+  const series: Series = {};
   const lines = [...Array.from({ length: steps }, (_, i) => stepLine(i + 1)), ...evaluations.map(evaluationLine)];
   for (const { step, ...values } of lines) {
     for (const [name, value] of Object.entries(values)) {

@@ -1,14 +1,12 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { jsonLines, ROOT } from "../../cli/ajet.js";
-import { expectedSeries, stepLine } from "./lines.js";
-import { LoggedRun } from "./run.js";
+import { stepLine } from "./lines.js";
+import { LoggedRun, until } from "./run.js";
 
 const PACKAGES = new URL("fixtures/packages", import.meta.url).pathname;
-const READER = new URL("../../../bench/campaigns/read-series.py", import.meta.url).pathname;
-const PYTHON = process.env["AJET_LOGGERS_PYTHON"] ?? "python3";
 
 /** Lets Python find the package that notes what it is told. */
 function useNotingPackage(trouble = ""): void {
@@ -41,10 +39,6 @@ function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 describe("a tracker in Python", () => {
@@ -128,6 +122,30 @@ describe("a tracker in Python", () => {
     expect(run.warnings[0]).toContain(join(run.folder, "loggers", "wandb.log"));
   });
 
+  it("that is killed says so once; a resumed run gives it everything again", async () => {
+    useNotingPackage();
+    const run = new LoggedRun();
+    const loggers = run.open(["wandb"]);
+    for (const step of [1, 2]) run.step(loggers, step);
+    await until(() => told(run).some(({ step }) => step === 2));
+    process.kill(told(run)[0].pid, "SIGKILL");
+    for (const step of [3, 4]) run.step(loggers, step);
+    await until(() => run.warnings.length > 0);
+    await loggers.close("stopped");
+    expect(run.warnings).toEqual([
+      expect.stringMatching(
+        /^logger wandb is off: its Python process ended \(SIGKILL\).*metrics\.jsonl has every step/,
+      ),
+    ]);
+    const again = run.open(["wandb"], {}, 4);
+    run.step(again, 5);
+    await again.close("finished");
+    expect(run.warnings).toHaveLength(1);
+    const [first, second] = told(run).flatMap(({ init }) => init?.id ?? []);
+    expect(second).toBe(first);
+    expect(told(run).flatMap(({ step }) => step ?? [])).toEqual([1, 2, 1, 2, 3, 4, 5]);
+  });
+
   it.each(["stop", "endless finish"])("that hangs (%s) is left behind after the limit", async (trouble) => {
     useNotingPackage(trouble);
     const run = new LoggedRun();
@@ -142,39 +160,16 @@ describe("a tracker in Python", () => {
   });
 
   it.each([
-    ["no interpreter", "no-such-python", "no-such-python cannot be started: spawn no-such-python ENOENT"],
-    ["no package", "/usr/bin/python3", "ModuleNotFoundError: No module named 'swanlab'"],
-  ])("says what to install where there is %s", async (_, python, reason) => {
+    ["no interpreter", "swanlab", "no-such-python", "no-such-python cannot be started: spawn no-such-python ENOENT"],
+    ["no package", "swanlab", "/usr/bin/python3", "ModuleNotFoundError: No module named 'swanlab'"],
+    ["no package", "wandb", "/usr/bin/python3", "ModuleNotFoundError: No module named 'wandb'"],
+  ] as const)("says what to install where there is %s (%s)", async (_, name, python, reason) => {
     const run = new LoggedRun();
-    const loggers = run.open(["swanlab"], { python });
+    const loggers = run.open([name], { python });
     run.step(loggers, 1);
     await loggers.close("finished");
     expect(run.warnings).toHaveLength(1);
-    expect(run.warnings[0]).toContain(`logger swanlab is off: ${reason}`);
-    expect(run.warnings[0]).toContain(`\`pip install swanlab\` for ${python}`);
-  });
-});
-
-describe.each(["swanlab", "wandb"] as const)("the real %s, offline,", (name) => {
-  it("holds each point of a resumed run once", async (context) => {
-    try {
-      execFileSync(PYTHON, ["-c", `import ${name}`], { stdio: "ignore" });
-    } catch {
-      context.skip(`${PYTHON} has no package ${name}: set AJET_LOGGERS_PYTHON to one that has`);
-    }
-    const run = new LoggedRun();
-    const options = { python: PYTHON };
-    const first = run.open([name], options);
-    run.evaluation(first, 0);
-    for (const step of [1, 2, 3]) run.step(first, step);
-    await first.close("stopped");
-    run.cutBack(1);
-    const second = run.open([name], options, 1);
-    for (const step of [2, 3, 4]) run.step(second, step);
-    run.evaluation(second, 4);
-    await second.close("finished");
-    expect(run.warnings).toEqual([]);
-    const read = execFileSync(PYTHON, [READER, name, join(run.folder, "loggers")], { encoding: "utf8" });
-    expect(JSON.parse(read)).toEqual(expectedSeries(4, [0, 4]));
+    expect(run.warnings[0]).toContain(`logger ${name} is off: ${reason}`);
+    expect(run.warnings[0]).toContain(`\`pip install ${name}\` for ${python}`);
   });
 });

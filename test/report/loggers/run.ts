@@ -6,6 +6,11 @@ import { NOWHERE, positionOf, type TrackerName } from "../../../src/report/logge
 import { type LoggerOptions, RunLoggers } from "../../../src/report/loggers/run-loggers.js";
 import { evaluationLine, OPTIONS, stepLine } from "./lines.js";
 
+/** Resolves when a condition holds. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 /** A run's folder and its files, as the training loop writes them, and its loggers. */
 export class LoggedRun {
   readonly folder = mkdtempSync(join(tmpdir(), "ajet-loggers-"));
