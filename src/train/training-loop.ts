@@ -176,6 +176,7 @@ export class TrainingLoop {
     const { val_kwargs, temperature, max_response_length_in_one_turn: maxTokens } = rollout;
     const repeats = trainer_common.val_pass_n ?? val_kwargs.num_repeat;
     this.options.listener?.onPhase?.(`evaluation ${moment}`, evaluationEpisodes(held, repeats));
+    const started = performance.now();
     const result = await evaluate(this.session.runner, held, {
       step: this.state.step,
       temperature: val_kwargs.temperature ?? temperature,
@@ -183,7 +184,8 @@ export class TrainingLoop {
       maxTokens,
       ...this.#callbacks(),
     });
-    this.#metrics.evaluation({ step: this.state.step, ...evaluationMetrics(result) });
+    const seconds = (performance.now() - started) / 1000;
+    this.#metrics.evaluation({ step: this.state.step, "timing_s/testing": seconds, ...evaluationMetrics(result) });
     this.options.listener?.onEvaluation?.(moment, result);
     return result;
   }
