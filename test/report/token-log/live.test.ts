@@ -1,10 +1,12 @@
-import { spawn } from "node:child_process";
-import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { appendFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { generatedStep, tokenBytes } from "../../../bench/campaigns/generated-steps.mjs";
 import { TokenLogReader } from "../../../src/report/token-log/reader.js";
 import type { EpisodeHeader } from "../../../src/report/token-log/types.js";
 import { TokenLogWriter } from "../../../src/report/token-log/writer.js";
+import { temporaryFolder } from "../../cli/ajet.js";
 import { logFolder, SHAPE, writeSteps } from "./log-folder.js";
 
 const folder = logFolder();
@@ -146,6 +148,34 @@ describe("a writer", () => {
     await expect(writeSteps(`${folder.path}/file/tokens`, [1])).rejects.toThrow(
       /Cannot write the token log .*: ENOTDIR/,
     );
+  });
+
+  const disk = temporaryFolder();
+  const isMounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", disk]).status === 0;
+
+  it.skipIf(!isMounted)("that meets a full disk leaves whole steps, and goes on once there is room", async () => {
+    try {
+      writeFileSync(join(disk, "ballast"), Buffer.alloc(128 * 2 ** 10));
+      const writer = await TokenLogWriter.open(disk, { lastStep: 0, tokenBytes });
+      let step = 0;
+      const fill = () => {
+        for (;;) writer.append(step + 1, generatedStep(++step, SHAPE));
+      };
+      expect(fill).toThrow(/Cannot write the token log .*: ENOSPC \(the disk is full\)/);
+      const reader = await TokenLogReader.open(disk);
+      expect(await stepsOf(reader)).toEqual(Array.from({ length: step - 1 }, (_, i) => i + 1));
+      expect(reader.notes).toEqual([]);
+      rmSync(join(disk, "ballast"));
+      writer.append(step, generatedStep(step, SHAPE));
+      writer.close();
+      await reader.refresh();
+      const { calls, vocabulary } = await reader.episode(`${step}.0`);
+      for (const { promptIds, sampledIds } of calls) {
+        for (const id of [...promptIds, ...sampledIds]) expect(vocabulary.has(id)).toBe(true);
+      }
+    } finally {
+      spawnSync("umount", [disk]);
+    }
   });
 
   it("that is killed at any moment leaves whole steps, and the next one goes on behind them", async () => {
