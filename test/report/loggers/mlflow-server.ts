@@ -20,8 +20,9 @@ export interface Asked {
 export class MlflowServer {
   readonly asked: Asked[] = [];
   readonly points: Logged[] = [];
-  /** Answered in place of the real answer. */
-  trouble: { status: number; body: string } | "silence" | undefined;
+  readonly tags = new Map<string, string>();
+  /** Answered in place of the real answer; `lost answer` does what is asked, and says nothing. */
+  trouble: { status: number; body: string } | "silence" | "lost answer" | undefined;
   readonly #server: Server;
   #hasExperiment = false;
 
@@ -29,7 +30,9 @@ export class MlflowServer {
     this.#server = createServer(async (request, response) => {
       const asked = await this.#note(request);
       if (this.trouble === "silence") return;
-      const [status, body] = this.trouble ? [this.trouble.status, this.trouble.body] : this.#answer(asked);
+      const { trouble } = this;
+      const [status, body] = typeof trouble === "object" ? [trouble.status, trouble.body] : this.#answer(asked);
+      if (trouble === "lost answer") return;
       response.writeHead(status, { "content-type": "application/json" }).end(body);
     });
   }
@@ -76,7 +79,12 @@ export class MlflowServer {
     if (path === "experiments/get-by-name") return [200, '{"experiment":{"experiment_id":"7"}}'];
     if (path === "experiments/create") return [200, '{"experiment_id":"7"}'];
     if (path === "runs/create") return [200, '{"run":{"info":{"run_id":"r1"}}}'];
+    if (path === "runs/get") {
+      const tags = [...this.tags].map(([key, value]) => ({ key, value }));
+      return [200, JSON.stringify({ run: { data: { tags } } })];
+    }
     this.points.push(...(body.metrics ?? []));
+    for (const { key, value } of body.tags ?? []) this.tags.set(key, value);
     return [200, "{}"];
   }
 }

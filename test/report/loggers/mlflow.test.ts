@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { mlflowName } from "../../../src/report/loggers/mlflow/mlflow.js";
+import { batchesOf, mlflowName } from "../../../src/report/loggers/mlflow/batches.js";
 import { expectedSeries } from "./lines.js";
 import { MlflowServer } from "./mlflow-server.js";
 import { LoggedRun, until } from "./run.js";
@@ -49,6 +49,24 @@ describe("mlflow", () => {
     expect(server.series()).toEqual(asMlflow(expectedSeries(4, [])));
     expect(server.bodiesOf("runs/create")).toHaveLength(1);
     expect(server.bodiesOf("runs/update").map(({ status }) => status)).toEqual(["KILLED", "RUNNING", "FAILED"]);
+  });
+
+  it("does not repeat what arrived unnoticed before the run ended", async () => {
+    const { server, options } = await start();
+    const run = new LoggedRun();
+    const first = run.open(["mlflow"], { ...options, close_timeout_s: 0.2 });
+    for (const step of [1, 2]) run.step(first, step);
+    await until(() => server.tags.get("ajet.holds") === "4");
+    server.trouble = "lost answer";
+    run.step(first, 3);
+    await until(() => server.tags.get("ajet.holds") === "6");
+    await first.close("stopped");
+    server.trouble = undefined;
+    run.cutBack(2);
+    const second = run.open(["mlflow"], options, 2);
+    for (const step of [3, 4]) run.step(second, step);
+    await second.close("finished");
+    expect(server.series()).toEqual(asMlflow(expectedSeries(4, [])));
   });
 
   it("keeps the steps of a server that is down, says so once, and sends them when it is back", async () => {
@@ -158,6 +176,18 @@ describe("mlflow", () => {
     await loggers.close("finished");
     const sizes = server.bodiesOf("runs/log-batch").flatMap(({ metrics }) => metrics?.length ?? []);
     expect(sizes).toEqual([1000, 1000, 500]);
+    expect(server.tags.get("ajet.holds")).toBe("2");
+  });
+
+  it("sends whole records together as far as the API's limit goes", () => {
+    const values = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`m${i}`, i]));
+    const records = [1, 2, 3, 4, 5].map((step) => ({ kind: "step" as const, step, time: 0, values }));
+    const sent = [...batchesOf(records)].map(({ metrics, tags }) => [metrics.length, tags[0]?.value]);
+    expect(sent).toEqual([
+      [800, "4"],
+      [800, "8"],
+      [400, "10"],
+    ]);
   });
 
   it("refuses a URI that is none without harm to the run", async () => {

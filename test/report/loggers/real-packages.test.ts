@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RealMlflow } from "../../../bench/campaigns/mlflow-server.mjs";
 import type { TrackerName } from "../../../src/report/loggers/contract.js";
-import { mlflowName } from "../../../src/report/loggers/mlflow/mlflow.js";
+import { mlflowName } from "../../../src/report/loggers/mlflow/batches.js";
 import { expectedSeries, type Series } from "./lines.js";
 import { LoggedRun, until } from "./run.js";
 

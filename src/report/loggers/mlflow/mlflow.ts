@@ -3,25 +3,19 @@ import {
   NOWHERE,
   type OpenedTracker,
   type Outcome,
-  positionOf,
   type TrackedRun,
   type Tracker,
 } from "../contract.js";
 import { flatConfig } from "../flat-config.js";
 import { memoryFile, readMemory, writeMemory } from "../tracker-memory.js";
+import { batchesOf, HOLDS_TAG, mlflowName } from "./batches.js";
 import { MlflowApi, MlflowError } from "./mlflow-api.js";
 
 /** Limits of one log-batch request, and of a parameter's value. */
-const MOST_METRICS = 1000;
 const MOST_PARAMETERS = 100;
 const LONGEST_VALUE = 500;
 
 const STATUS: Record<Outcome, string> = { finished: "FINISHED", stopped: "KILLED", failed: "FAILED" };
-
-/** A name as MLflow takes it: letters, digits and `_-./: `, so `val/pass@4` is `val/pass_at_4`. */
-export function mlflowName(name: string): string {
-  return name.replaceAll("@", "_at_").replace(/[^\w\-./: ]/g, "_");
-}
 
 /** An MLflow tracking server, by its REST API. */
 export class Mlflow implements Tracker {
@@ -42,24 +36,18 @@ export class Mlflow implements Tracker {
 
   async open(): Promise<OpenedTracker> {
     const experiment = await this.#experiment();
-    const { id, holds } = readMemory(this.#memory);
+    const { id } = readMemory(this.#memory);
     this.#id = id ?? (await this.#create(experiment));
-    if (id === null) writeMemory(this.#memory, { id: this.#id, holds });
+    if (id === null) writeMemory(this.#memory, { id: this.#id, holds: NOWHERE });
     else await this.#api.post("runs/update", { run_id: id, status: "RUNNING" });
+    const holds = id === null ? NOWHERE : await this.#heldByServer();
     if (holds === NOWHERE) await this.#logSettings();
     return { where: `${this.#api.address}/#/experiments/${experiment}/runs/${this.#id}`, holds };
   }
 
   async write(records: readonly MetricRecord[]): Promise<void> {
-    const metrics = records.flatMap(({ time, step, values }) =>
-      Object.entries(values).map(([name, value]) => ({ key: mlflowName(name), value, timestamp: time, step })),
-    );
-    // A batch that is repeated leaves no second points: time, step and value are the same.
-    for (const batch of chunks(metrics, MOST_METRICS)) {
-      await this.#api.post("runs/log-batch", { run_id: this.#id, metrics: batch });
-    }
-    const last = records.at(-1);
-    if (last) writeMemory(this.#memory, { id: this.#id, holds: positionOf(last) });
+    // A request that is repeated leaves no second points: time, step and value are the same.
+    for (const batch of batchesOf(records)) await this.#api.post("runs/log-batch", { run_id: this.#id, ...batch });
   }
 
   async close(outcome: Outcome): Promise<void> {
@@ -88,6 +76,13 @@ export class Mlflow implements Tracker {
       if (error instanceof MlflowError && error.code === "RESOURCE_ALREADY_EXISTS") return find();
       throw error;
     }
+  }
+
+  /** The server knows it best: a run that is killed cannot tell whether its last request arrived. */
+  async #heldByServer(): Promise<number> {
+    const { run } = await this.#api.get("runs/get", { run_id: this.#id });
+    const { tags = [] } = (run as { data: { tags?: { key: string; value: string }[] } }).data;
+    return Number(tags.find(({ key }) => key === HOLDS_TAG)?.value ?? NOWHERE);
   }
 
   async #create(experiment: string): Promise<string> {
