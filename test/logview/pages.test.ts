@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { EpisodeReply, EpisodesReply } from "../../src/logview/api-types.js";
 import type { RunFolder } from "../../src/train/run-folder.js";
@@ -63,6 +63,13 @@ async function expectQuiet(): Promise<void> {
   const origin = new URL(viewer.logview.url).origin;
   expect(asked.filter((url) => !url.startsWith(origin) && !/^(data|blob):/.test(url))).toEqual([]);
   await page.close();
+}
+
+/** Pixels between two elements, one above the other. */
+async function gap(one: Locator, other: Locator): Promise<number> {
+  const [a, b] = [await one.boundingBox(), await other.boundingBox()];
+  if (!a || !b) return Number.POSITIVE_INFINITY;
+  return Math.min(Math.abs(b.y - a.y - a.height), Math.abs(a.y - b.y - b.height));
 }
 
 describe.skipIf(!hasChromium)("the pages", () => {
@@ -214,6 +221,7 @@ describe.skipIf(!hasChromium)("the pages", () => {
     await open("#/tokens?run=long&key=1.0&token=31000");
     await page.locator(".tok.chosen").waitFor();
     expect(await page.locator(".tok.chosen").getAttribute("data-t")).toBe("31000");
+    await expect.poll(() => gap(page.locator(".tok.chosen"), page.locator(".token-card"))).toBeLessThan(12);
     const box = page.locator(".conversation");
     for (const share of [0, 0.3, 0.6, 1]) {
       await box.evaluate((element, part) => element.scrollTo(0, part * element.scrollHeight), share);
