@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { SettingsReply } from "../../src/logview/api-types.js";
 import { get, useFetched } from "../app/api.js";
@@ -14,9 +15,23 @@ export function SettingsDiff({ a, b }: { a: string; b: string }) {
   const [left, right] = data;
   const keys = [...new Set([...Object.keys(left), ...Object.keys(right)])].sort();
   const different = keys.filter((key) => left[key] !== right[key]);
-  // A key that one of them lacks was unknown to that version, as a rule.
+  // A key that one of them lacks was unknown to the version that it ran with, as a rule.
   const isKnown = (key: string) => key in left && key in right;
-  const shown = (all ? keys : different).sort((x, y) => Number(isKnown(y)) - Number(isKnown(x)));
+  const known = (all ? keys : different).filter(isKnown);
+  const unknown = keys.filter((key) => !isKnown(key));
+  const row = (key: string) => (
+    <tr key={key} class={left[key] === right[key] ? "same" : isKnown(key) ? "differs" : "absent"}>
+      <th scope="row">
+        <code>{key}</code>
+      </th>
+      <td>
+        <code>{left[key] ?? "–"}</code>
+      </td>
+      <td>
+        <code>{right[key] ?? "–"}</code>
+      </td>
+    </tr>
+  );
   return (
     <div class="card settings">
       <div class="card-head">
@@ -27,32 +42,34 @@ export function SettingsDiff({ a, b }: { a: string; b: string }) {
           <input type="checkbox" checked={all} onChange={() => setAll(!all)} /> all settings
         </label>
       </div>
-      {shown.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">setting</th>
-              <th scope="col">{a}</th>
-              <th scope="col">{b}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map((key) => (
-              <tr key={key} class={left[key] === right[key] ? "same" : isKnown(key) ? "differs" : "differs absent"}>
-                <th scope="row">
-                  <code>{key}</code>
-                </th>
-                <td>
-                  <code>{left[key] ?? "–"}</code>
-                </td>
-                <td>
-                  <code>{right[key] ?? "–"}</code>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+      {known.length > 0 && (
+        <Settings a={a} b={b}>
+          {known.map(row)}
+        </Settings>
+      )}
+      {unknown.length > 0 && (
+        <details>
+          <summary class="muted">{unknown.length} that only one of them has</summary>
+          <Settings a={a} b={b}>
+            {unknown.map(row)}
+          </Settings>
+        </details>
       )}
     </div>
+  );
+}
+
+function Settings({ a, b, children }: { a: string; b: string; children: ComponentChildren }) {
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">setting</th>
+          <th scope="col">{a}</th>
+          <th scope="col">{b}</th>
+        </tr>
+      </thead>
+      <tbody>{children}</tbody>
+    </table>
   );
 }

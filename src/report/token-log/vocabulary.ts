@@ -1,25 +1,33 @@
 const EMPTY = new Uint8Array(0);
 
-/** The bytes of the token ids that occur in a log. */
+/** The bytes of the token ids that occur in a log: side by side, since each segment of a log has thousands of its own. */
 export class TokenVocabulary {
-  readonly #bytes = new Map<number, Uint8Array>();
+  /** Entry i has the bytes from `#ends[i - 1]` to `#ends[i]`. */
+  readonly #entries = new Map<number, number>();
+  readonly #ends: number[] = [];
+  #bytes = new Uint8Array(1024);
 
   /** Distinct ids. */
   get size(): number {
-    return this.#bytes.size;
+    return this.#entries.size;
   }
 
   has(id: number): boolean {
-    return this.#bytes.has(id);
+    return this.#entries.has(id);
   }
 
   add(id: number, bytes: Uint8Array): void {
-    this.#bytes.set(id, bytes);
+    const start = this.#ends.at(-1) ?? 0;
+    const end = start + bytes.length;
+    if (end > this.#bytes.length) this.#grow(end);
+    this.#bytes.set(bytes, start);
+    this.#entries.set(id, this.#ends.push(end) - 1);
   }
 
   /** What a token adds to the text, control tokens included; may be part of a character. Empty for an unknown id. */
   bytesOf(id: number): Uint8Array {
-    return this.#bytes.get(id) ?? EMPTY;
+    const entry = this.#entries.get(id);
+    return entry === undefined ? EMPTY : this.#bytes.subarray(this.#ends[entry - 1] ?? 0, this.#ends[entry]);
   }
 
   /**
@@ -34,5 +42,11 @@ export class TokenVocabulary {
 
   text(ids: Int32Array): string {
     return this.texts(ids).join("");
+  }
+
+  #grow(least: number): void {
+    const bytes = new Uint8Array(Math.max(least, this.#bytes.length * 2));
+    bytes.set(this.#bytes);
+    this.#bytes = bytes;
   }
 }
