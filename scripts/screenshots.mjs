@@ -48,8 +48,8 @@ async function takePictures(run, rival) {
   await hoverReply(page);
   await shoot(page, "logview-bad-case");
 
-  // A late one: the run has learned it.
-  await open(page, `#/episodes?run=${name}&sortBy=step&descending=true`, ".row .badge");
+  // One of a group that was trained on: where all succeed there is nothing to learn, and nothing is blue.
+  await open(page, `#/episodes?run=${name}&sortBy=lossTokens&descending=true`, ".row .badge");
   await openCase(page, "good: tool used, then answered", ".row .badge.good");
   await hoverReply(page);
   await shoot(page, "logview-good-case");
