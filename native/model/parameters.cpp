@@ -118,7 +118,7 @@ ArenaBytes ParameterArena::bytes(const ParameterLayout& layout, DType compute_dt
       place == MatrixPlace::device ? layout.elements : layout.elements - layout.matrix_elements;
   ArenaBytes bytes{.device = static_cast<size_t>(on_device) * sizeof(float)};
   if (use == ArenaUse::weights && compute_dtype != DType::f32)
-    bytes.device += static_cast<size_t>(layout.matrix_elements * dtype_bytes(compute_dtype));
+    bytes.device += static_cast<size_t>(layout.elements * dtype_bytes(compute_dtype));
   if (place == MatrixPlace::host) bytes.host = static_cast<size_t>(layout.matrix_elements) * sizeof(float);
   return bytes;
 }
@@ -133,11 +133,11 @@ ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr
   const size_t bytes = bytes_of(split ? layout_->matrix_elements : layout_->elements, DType::f32);
   values_ = place == MatrixPlace::host ? backend_->allocate_host(bytes) : backend_->allocate(bytes);
   if (split) vectors_ = backend_->allocate(bytes_of(layout_->elements - layout_->matrix_elements, DType::f32));
-  if (with_copy) compute_buffer_ = backend_->allocate(bytes_of(layout_->matrix_elements, dtype));
+  if (with_copy) compute_buffer_ = backend_->allocate(bytes_of(layout_->elements, dtype));
 }
 
 ParameterArena::ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
-                               Buffer values, Buffer vectors, Buffer compute, MatrixPlace place)
+                               Buffer values, Buffer compute, Buffer vectors, MatrixPlace place)
     : backend_(std::move(backend)),
       layout_(std::move(layout)),
       values_(std::move(values)),

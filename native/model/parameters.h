@@ -62,9 +62,9 @@ class ParameterArena {
  public:
   ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout,
                  ArenaUse use = ArenaUse::values, MatrixPlace place = MatrixPlace::device);  // zeros
-  // Over weights that lie on the device already, as the members below hold them.
+  // Over memory that is there already, as the members below hold it.
   ParameterArena(std::shared_ptr<Backend> backend, std::shared_ptr<const ParameterLayout> layout, Buffer values,
-                 Buffer vectors, Buffer compute, MatrixPlace place);
+                 Buffer compute, Buffer vectors = Buffer(), MatrixPlace place = MatrixPlace::device);
 
   // What an arena takes.
   static ArenaBytes bytes(const ParameterLayout& layout, DType compute_dtype, ArenaUse use, MatrixPlace place);
@@ -102,7 +102,7 @@ class ParameterArena {
   Buffer values_;
   MatrixPlace place_;
   Buffer vectors_;         // f32; empty where values_ holds them
-  Buffer compute_buffer_;  // the matrices, same offsets, in the backend's compute type; empty where that is f32
+  Buffer compute_buffer_;  // same offsets, in the backend's compute type; empty where that is f32
 };
 
 }  // namespace ajet

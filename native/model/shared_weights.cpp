@@ -124,7 +124,7 @@ ParameterArena AttachedWeights::arena(const std::shared_ptr<AttachedWeights>& se
   }
   if (!on_device) {
     void* data = self->memory_.map(control.weights_offset, bytes, MapAccess::read_only);
-    return ParameterArena(backend, layout, Buffer::within(self, data, bytes), Buffer(), Buffer(), MatrixPlace::device);
+    return ParameterArena(backend, layout, Buffer::within(self, data, bytes), Buffer());
   }
   const auto import = [&](const DeviceMemoryHandle& handle, int64_t elements, DType dtype) {
     return backend->import_memory(handle, static_cast<size_t>(elements * dtype_bytes(dtype)));
@@ -135,9 +135,9 @@ ParameterArena AttachedWeights::arena(const std::shared_ptr<AttachedWeights>& se
   if (!on_host) values = import(control.master, with_copy ? layout->matrix_elements : layout->elements, DType::f32);
   if (with_copy) {
     vectors = import(control.vectors, layout->elements - layout->matrix_elements, DType::f32);
-    compute = import(control.compute, layout->matrix_elements, self->dtype());
+    compute = import(control.compute, layout->elements, self->dtype());
   }
-  return ParameterArena(backend, layout, std::move(values), std::move(vectors), std::move(compute),
+  return ParameterArena(backend, layout, std::move(values), std::move(compute), std::move(vectors),
                         on_host ? MatrixPlace::another_process : MatrixPlace::device);
 }
 

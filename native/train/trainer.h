@@ -53,8 +53,9 @@ struct TrainerConfig {
   OptimizerOffload offload = OptimizerOffload::none;
 };
 
-// What a trainer's optimizer holds beside the gradients: moments and f32 master weights, in bytes.
-ArenaBytes optimizer_state_bytes(const ParameterLayout& layout, const Backend& backend, OptimizerOffload offload);
+// What an update needs beside the gradients and products' copy of the weights: moments and, where `compute_dtype` is not
+// theirs, f32 master weights. For a device with memory of its own.
+ArenaBytes optimizer_state_bytes(const ParameterLayout& layout, DType compute_dtype, OptimizerOffload offload);
 
 struct StepBatch {
   std::vector<CallChoice> calls;

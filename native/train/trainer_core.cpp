@@ -28,15 +28,15 @@ Tensor grow(Backend& backend, Buffer& buffer, DType dtype, int64_t rows, int64_t
 
 }  // namespace
 
-ArenaBytes optimizer_state_bytes(const ParameterLayout& layout, const Backend& backend, OptimizerOffload offload) {
-  const DType dtype = backend.compute_dtype();
-  const ArenaBytes moment =
-      ParameterArena::bytes(layout, dtype, ArenaUse::values, moments_place(backend, offload));
-  ArenaBytes all{.device = 2 * moment.device, .host = 2 * moment.host};
-  if (dtype == DType::f32) return all;  // the weights themselves
-  const bool on_host = offload == OptimizerOffload::moments_and_master && backend.has_own_memory();
-  const ArenaBytes master = ParameterArena::bytes(layout, dtype, ArenaUse::values,
-                                                  on_host ? MatrixPlace::host : MatrixPlace::device);
+ArenaBytes optimizer_state_bytes(const ParameterLayout& layout, DType compute_dtype, OptimizerOffload offload) {
+  const auto bytes = [&](bool on_host) {
+    return ParameterArena::bytes(layout, compute_dtype, ArenaUse::values,
+                                 on_host ? MatrixPlace::host : MatrixPlace::device);
+  };
+  const ArenaBytes moment = bytes(offload != OptimizerOffload::none);
+  const ArenaBytes all{.device = 2 * moment.device, .host = 2 * moment.host};
+  if (compute_dtype == DType::f32) return all;
+  const ArenaBytes master = bytes(offload == OptimizerOffload::moments_and_master);
   return {.device = all.device + master.device, .host = all.host + master.host};
 }
 

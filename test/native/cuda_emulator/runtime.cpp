@@ -26,6 +26,9 @@ struct Work {
 
 struct CUstream_st {
   std::deque<Work> work;
+
+  void add(Work next);
+  void add(std::function<void()> run) { add(Work{std::move(run)}); }
 };
 
 namespace {
@@ -98,11 +101,6 @@ void run_some_ahead() {
   }
 }
 
-void queue(CUstream_st& stream, Work work) {
-  stream.work.push_back(std::move(work));
-  if (progress().ahead) run_some_ahead();
-}
-
 RefusedCopy& refused_copy() {
   static RefusedCopy one;
   return one;
@@ -131,6 +129,11 @@ void* allocate(size_t bytes) {
 }
 
 }  // namespace
+
+void CUstream_st::add(Work next) {
+  work.push_back(std::move(next));
+  if (progress().ahead) run_some_ahead();
+}
 
 const char* cudaGetErrorName(cudaError_t error) {
   switch (error) {
@@ -210,24 +213,22 @@ cudaError_t cudaFreeHost(void* data) { return std::free(data), cudaSuccess; }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (is_refused(kind) || !fits(kind, to, from)) return cudaErrorInvalidValue;
-  queue(*stream, {[=] { std::memmove(to, from, bytes); }});
+  stream->add([=] { std::memmove(to, from, bytes); });
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                               size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
   if (to_pitch < width || from_pitch < width || !fits(kind, to, from)) return cudaErrorInvalidValue;
-  queue(*stream, {[=] {
-          for (size_t row = 0; row < height; ++row) {
-            std::memcpy(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * from_pitch,
-                        width);
-          }
-        }});
+  stream->add([=] {
+    for (size_t row = 0; row < height; ++row)
+      std::memcpy(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * from_pitch, width);
+  });
   return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream) {
-  queue(*stream, {[=] { std::memset(data, value, bytes); }});
+  stream->add([=] { std::memset(data, value, bytes); });
   return cudaSuccess;
 }
 
@@ -246,7 +247,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return run_all(*stream), cudaSuccess; }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  queue(*stream, {[] {}, event, event->recorded});
+  stream->add(Work{[] {}, event, event->recorded});
   return cudaSuccess;
 }
 
@@ -263,7 +264,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->stream = stream;
-  queue(*stream, {[event, record = ++event->recorded] { event->reached = record; }});
+  stream->add([event, record = ++event->recorded] { event->reached = record; });
   return cudaSuccess;
 }
 
@@ -273,7 +274,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 
 namespace ajet::emulator {
-void enqueue(cudaStream_t stream, std::function<void()> work) { queue(*stream, {std::move(work)}); }
+void enqueue(cudaStream_t stream, std::function<void()> work) { stream->add(std::move(work)); }
 void set_device_memory(size_t bytes) { device().limit = bytes == 0 ? default_memory : bytes; }
 void set_progress(uint64_t seed) {
   progress().ahead = seed != 0;
