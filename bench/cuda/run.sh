@@ -50,9 +50,10 @@ step() {
     return 1
   fi
   echo "== $name: $*" >>"$log"
-  timeout --kill-after=5 "$left" "$@" > >(tee -a "$log" >"$build/step.out") 2> >(tee -a "$log" >&2)
+  timeout --kill-after=5 "$left" "$@" >"$build/step.out" 2>>"$log"
   code=$?
-  wait # for the tees
+  cat "$build/step.out" >>"$log"
+  [ $code = 0 ] || tail -n 20 "$log"
   last=$(tail -n 1 "$build/step.out")
   [[ $last = "{"* ]] && last="$(wc -l <"$build/step.out") measurements"
   case $code in
@@ -89,7 +90,7 @@ configure() {
   fi
 }
 
-compile() { step "build $*" cmake --build "$build" --parallel "$(nproc)" --target "$@"; }
+compile() { step build cmake --build "$build" --parallel "$(nproc)" --target "$@"; }
 
 binary() { find "$build" -name "$1" -type f -perm -u+x | head -n 1; }
 
@@ -118,7 +119,7 @@ suite() {
   on_device ajet_test_model "tree:" float32
   on_device ajet_test_model "path cache:" float32
   on_device ajet_test_train "trainer:" float32
-  on_device ajet_test_train "merged gradient" float32
+  on_device ajet_test_train "merged tree:" float32
 }
 
 run_bench() {
@@ -177,12 +178,13 @@ sanitize() {
 # Node, the modules that a run needs, and dist/, for `train --packed FOLDER` where there are none and no registry either.
 pack() {
   local folder=${words[0]:?pack needs a folder} root modules
+  [ -d dist ] || { rows+=("dist/|MISSING|0|npm run build makes it") failed=1; return; }
   mkdir -p "$folder"
   root=$(mktemp -d)
   mkdir "$root/bin"
   cp -L "$(command -v node)" "$root/bin/node"
   mapfile -t modules < <(npm ls --omit=dev --all --parseable 2>/dev/null | sed -n "s|^$PWD/||p" | grep -v -e onnxruntime -e langchain)
-  step "pack into $folder" tar -cJf "$folder/train.tar.xz" -C "$root" bin -C "$PWD" dist "${modules[@]}"
+  step "pack into $folder" env XZ_OPT=-1 tar -cJf "$folder/train.tar.xz" -C "$root" bin -C "$PWD" dist "${modules[@]}"
   rows+=("size|$(du -h "$folder/train.tar.xz" | cut -f 1)|0|$folder/train.tar.xz")
   rm -r "$root"
 }
