@@ -164,7 +164,8 @@ TEST("offload: what other processes read stays where it is") {
 }
 
 TEST("offload: on a device that computes in the host's memory it changes nothing") {
-  Run plain(none, tiny_model(3)), offloaded(moments_and_master, tiny_model(3));
+  const auto cpu_model = [] { return Model::random(make_cpu_backend(1), tiny_config(), 3); };
+  Run plain(none, cpu_model()), offloaded(moments_and_master, cpu_model());
   plain.step(1);
   offloaded.step(1);
   CHECK(arena_values(offloaded.model->weights()) == arena_values(plain.model->weights()));
