@@ -21,6 +21,7 @@ export { Engine } from "./native/engine.js";
 export * from "./native/errors.js";
 export * from "./native/info.js";
 export * from "./native/losses.js";
+export * from "./native/memory-plan.js";
 export { attachModel, createModel, createModelFromConfig, loadModel, Model } from "./native/model.js";
 export { Trainer } from "./native/trainer.js";
 export * from "./native/types.js";

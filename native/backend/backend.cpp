@@ -10,10 +10,16 @@ namespace ajet {
 using namespace checks;
 
 Buffer::~Buffer() {
-  if (backend_ != nullptr && data_ != nullptr) backend_->do_free(data_, bytes_);
+  if (backend_ == nullptr || data_ == nullptr) return;
+  backend_->buffer_bytes_ -= bytes_;
+  backend_->do_free(data_, bytes_);
 }
 
-Buffer Backend::allocate(size_t bytes) { return Buffer(shared_from_this(), do_allocate(bytes), bytes); }
+Buffer Backend::allocate(size_t bytes) {
+  Buffer buffer(shared_from_this(), do_allocate(bytes), bytes);
+  buffer_bytes_ += bytes;
+  return buffer;
+}
 
 DeviceMemoryHandle Backend::export_memory(const void*) const {
   fail(ErrorCode::internal, "[export_memory] The memory of " + name() + " is shared as the host's");

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "backend/batch_layout.h"
+#include "backend/storage_format.h"
 #include "tensor/buffer.h"
 #include "tensor/tensor.h"
 
@@ -23,7 +24,8 @@ struct MemoryUse {
   size_t active_bytes = 0;
   size_t peak_bytes = 0;
   size_t limit_bytes = 0;  // 0: none
-  size_t host_bytes = 0;   // of allocate_host(), beside the device's
+  size_t buffer_bytes = 0;  // of active_bytes, what allocate() gave; the rest is the ops' own
+  size_t host_bytes = 0;    // of allocate_host(), beside the device's
 };
 
 // A place in a device's memory, as another process on the machine can map it.
@@ -61,19 +63,14 @@ struct AdamwParameter {
   AdamwArgs args;
 };
 
-class Backend : public std::enable_shared_from_this<Backend> {
+class Backend : public StorageFormat, public std::enable_shared_from_this<Backend> {
  public:
-  virtual ~Backend() = default;
-
   virtual std::string name() const = 0;         // "cpu"
   virtual std::string description() const = 0;  // "cpu, 2 threads, avx512"
   virtual MemoryUse memory() const = 0;
   // What can still be allocated, roughly. The CPU: without end, since its memory is the whole machine's.
   virtual size_t available_bytes() const { return SIZE_MAX; }
   virtual void synchronize() = 0;
-  // The type of activations, KV caches, and the weights that products read. Tensors of the ops may have it or be f32;
-  // norm weights, biases, lse, logits and gradients of weights are f32 everywhere. The CPU: f32.
-  virtual DType compute_dtype() const { return DType::f32; }
 
   // Zero-filled device memory. Throws out_of_memory with the size asked for.
   Buffer allocate(size_t bytes);
@@ -83,8 +80,6 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void zero(void* device, size_t bytes) = 0;
 
   // ---- the host's memory beside the device's ----------------------------------------------------------
-  // False: the device computes in the host's memory (the CPU).
-  bool has_own_memory() const { return !shared_device().empty(); }
   // Zero-filled host memory that ops take as they take the device's, at the speed of the bus between them, and that
   // adamw_update() is made for. Page-locked. Throws out_of_memory with the size asked for.
   virtual Buffer allocate_host(size_t bytes) { return allocate(bytes); }
@@ -105,8 +100,6 @@ class Backend : public std::enable_shared_from_this<Backend> {
   virtual void run_row_groups(int64_t groups, const std::function<void(int64_t)>& group);
 
   // ---- weight storage -------------------------------------------------------------------------------
-  // Elements (not bytes) of storage for w[rows, cols], padding included; a multiple of 16.
-  virtual int64_t weight_elements(int64_t rows, int64_t cols) const = 0;
   // Rows [first_row, first_row + count) of w (f32 or compute_dtype()) from / to row-major host floats [count, cols].
   virtual void write_weight_rows(const Weight& w, int64_t first_row, int64_t count, const float* host) = 0;
   virtual void read_weight_rows(float* host, const Weight& w, int64_t first_row, int64_t count) = 0;
@@ -163,8 +156,6 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void attention_tree_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor o, Tensor lse, Tensor q, Tensor k,
                                Tensor v, const TreeLayout& tree, const AttentionShape& shape, bool accumulate);
 
-  // Bytes of a cache of so many blocks.
-  virtual size_t kv_cache_bytes(int64_t blocks, int64_t layers, int64_t kv_heads, int64_t head_dim) const = 0;
   // Stores the new tokens' k, v[m, kv_heads*head_dim] of one layer into their sequences' blocks.
   void kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout);
   // Copies the first `tokens` positions of a block, all layers, to another block (copy on write).
@@ -211,8 +202,11 @@ class Backend : public std::enable_shared_from_this<Backend> {
   friend class Buffer;
   virtual void* do_allocate(size_t bytes) = 0;
   virtual void do_free(void* data, size_t bytes) noexcept = 0;
+  size_t buffer_bytes() const { return buffer_bytes_; }
 
  private:
+  size_t buffer_bytes_ = 0;  // of live Buffers, which come and go on one thread
+
   virtual void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) = 0;
   virtual void do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) = 0;
   virtual void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) = 0;
@@ -255,7 +249,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
 };
 
 // threads 0: one per core. isa: "" picks the best the machine has; "portable", "avx2", "avx512" force one
-// (invalid_argument where the machine lacks it).
-std::shared_ptr<Backend> make_cpu_backend(int threads = 0, const std::string& isa = "");
+// (invalid_argument where the machine lacks it). memory_limit_bytes 0: as much as the system gives.
+std::shared_ptr<Backend> make_cpu_backend(int threads = 0, const std::string& isa = "", size_t memory_limit_bytes = 0);
 
 }  // namespace ajet

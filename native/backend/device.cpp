@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "backend/cuda/cuda_storage.h"
 #include "base/error.h"
 
 namespace ajet {
@@ -68,11 +69,25 @@ std::string card_problem(int card) {
   return support.probe.devices[static_cast<size_t>(card)].problem;
 }
 
-std::shared_ptr<Backend> make_cuda(int card, const std::string& dtype) {
+DType cuda_dtype(const DeviceRequest& request) { return request.dtype == "float32" ? DType::f32 : DType::bf16; }
+
+std::shared_ptr<Backend> make_cuda(int card, const DeviceRequest& request) {
   const char* wgmma = std::getenv("AJET_CUDA_WGMMA");
   return library().functions->make_backend({.device = card,
-                                            .compute_dtype = dtype == "float32" ? DType::f32 : DType::bf16,
+                                            .compute_dtype = cuda_dtype(request),
+                                            .memory_limit_bytes = request.memory_limit_bytes,
                                             .warpgroup_products = wgmma != nullptr && std::string(wgmma) == "1"});
+}
+
+void check(const DeviceRequest& request) {
+  if (card_of(request.device) < 0 && request.device != "auto" && request.device != "cpu") {
+    fail(ErrorCode::invalid_argument, "[device] Expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" for `device` but "
+                                      "received \"" + request.device + '"');
+  }
+  if (!request.dtype.empty() && request.dtype != "float32" && request.dtype != "bfloat16") {
+    fail(ErrorCode::invalid_argument,
+         "[device] Expected \"float32\" or \"bfloat16\" for `dtype` but received \"" + request.dtype + '"');
+  }
 }
 
 }  // namespace
@@ -98,29 +113,29 @@ std::string device_of(const std::string& shared_device) {
                               ", which this process does not see (is CUDA_VISIBLE_DEVICES set?)");
 }
 
+std::shared_ptr<const StorageFormat> storage_format(const DeviceRequest& request) {
+  check(request);
+  const bool cuda = card_of(request.device) >= 0 || (request.device == "auto" && card_problem(0).empty());
+  if (cuda) return std::make_shared<cuda::CudaStorage>(cuda_dtype(request));
+  return make_cpu_backend(1, request.isa);
+}
+
 DeviceChoice make_backend(const DeviceRequest& request) {
+  check(request);
   const int card = card_of(request.device);
-  if (card < 0 && request.device != "auto" && request.device != "cpu") {
-    fail(ErrorCode::invalid_argument, "[device] Expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" for `device` but "
-                                      "received \"" + request.device + '"');
-  }
-  if (!request.dtype.empty() && request.dtype != "float32" && request.dtype != "bfloat16") {
-    fail(ErrorCode::invalid_argument,
-         "[device] Expected \"float32\" or \"bfloat16\" for `dtype` but received \"" + request.dtype + '"');
-  }
   if (card >= 0) {
     const std::string problem = card_problem(card);
     if (!problem.empty()) fail(ErrorCode::device, "[device] `" + request.device + "` cannot be used: " + problem);
-    return {make_cuda(card, request.dtype), ""};
+    return {make_cuda(card, request), ""};
   }
   std::string why_not_cuda;
   if (request.device == "auto") {
     why_not_cuda = card_problem(0);
-    if (why_not_cuda.empty()) return {make_cuda(0, request.dtype), ""};
+    if (why_not_cuda.empty()) return {make_cuda(0, request), ""};
   }
   if (request.dtype == "bfloat16")
     fail(ErrorCode::invalid_argument, "[device] The CPU computes in float32; `dtype` \"bfloat16\" needs CUDA");
-  return {make_cpu_backend(request.threads, request.isa), why_not_cuda};
+  return {make_cpu_backend(request.threads, request.isa, request.memory_limit_bytes), why_not_cuda};
 }
 
 }  // namespace ajet

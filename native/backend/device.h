@@ -14,6 +14,7 @@ struct DeviceRequest {
   std::string dtype = {};       // "float32" or "bfloat16"; "": the device's own, bfloat16 on CUDA
   int threads = 0;              // of the CPU; 0: one per core
   std::string isa = {};         // of the CPU; "": the best
+  size_t memory_limit_bytes = 0;  // of the device's memory; 0: all there is
 };
 
 struct DeviceChoice {
@@ -23,6 +24,9 @@ struct DeviceChoice {
 
 // Throws device where CUDA was asked for by name and cannot be used.
 DeviceChoice make_backend(const DeviceRequest& request);
+
+// How the device that the request chooses lays out a model. A card that is asked for by name need not be there.
+std::shared_ptr<const StorageFormat> storage_format(const DeviceRequest& request);
 
 // The `device` of a request for the one that Backend::shared_device() names: "cpu", "cuda:1". Throws device where this
 // process cannot use it.

@@ -49,6 +49,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add<trainer_load_state>(exports, "trainerLoadState");
   add<trainer_dispose>(exports, "trainerDispose");
 
+  add<plan_memory>(exports, "planMemory");
+
   add<compute_advantages>(exports, "computeAdvantages");
   add<grpo_loss>(exports, "grpoLoss");
   add<loss_mask>(exports, "lossMask");

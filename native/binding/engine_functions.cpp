@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "binding/core_options.h"
 #include "binding/engine_core.h"
 #include "binding/functions.h"
 #include "binding/model_core.h"
@@ -16,8 +17,10 @@ namespace {
 
 constexpr int64_t max_int32 = std::numeric_limits<int32_t>::max();
 
-EngineConfig read_engine_options(Napi::Value value) {
-  Options options("createEngine", value);
+}  // namespace
+
+EngineConfig read_engine_options(const char* op, Napi::Value value) {
+  Options options(op, value);
   EngineConfig config;
   config.max_sequences = static_cast<int32_t>(options.integer("maxSequences", config.max_sequences, 1, 1 << 16));
   config.max_batch_tokens = static_cast<int32_t>(options.integer("maxBatchTokens", config.max_batch_tokens, 1, 1 << 20));
@@ -26,6 +29,8 @@ EngineConfig read_engine_options(Napi::Value value) {
   options.finish();
   return config;
 }
+
+namespace {
 
 uint64_t request_id(const char* op, Napi::Value value) {
   const double id = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
@@ -62,7 +67,7 @@ Request read_request(const Napi::CallbackInfo& info) {
 // (model, options) => Promise<EngineHandle>
 Napi::Value create_engine(const Napi::CallbackInfo& info) {
   const auto& model = core_argument<ModelCore>("createEngine", info[0]);
-  const EngineConfig config = read_engine_options(info[1]);
+  const EngineConfig config = read_engine_options("createEngine", info[1]);
   auto core = std::make_shared<EngineCore>();
   model->add_child(core);
   return AddonData::get(info.Env())

@@ -18,6 +18,8 @@ Function engine_reset_prefix_cache, engine_dispose;
 Function create_trainer, trainer_step, trainer_abort_step, trainer_score, trainer_steps_done;
 Function trainer_save_state, trainer_load_state, trainer_dispose;
 
+Function plan_memory;
+
 Function compute_advantages, grpo_loss, loss_mask, loss_presets;
 
 }  // namespace ajet::binding

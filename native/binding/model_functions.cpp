@@ -6,6 +6,7 @@
 
 #include "backend/device.h"
 #include "base/error.h"
+#include "binding/core_options.h"
 #include "binding/functions.h"
 #include "binding/model_core.h"
 #include "binding/options.h"
@@ -13,18 +14,21 @@
 #include "model/weights_access.h"
 
 namespace ajet::binding {
-namespace {
 
 DeviceRequest read_load_options(const char* op, Napi::Value value) {
+  constexpr int64_t max_bytes = 1LL << 52;
   Options options(op, value);
   DeviceRequest out;
   out.device = options.text("device", "auto");
   out.dtype = options.text("dtype", "");
   out.threads = static_cast<int>(options.integer("threads", 0, 0, 256));
   out.isa = options.text("isa", "");
+  out.memory_limit_bytes = static_cast<size_t>(options.integer("memoryLimitBytes", 0, 0, max_bytes));
   options.finish();
   return out;
 }
+
+namespace {
 
 std::string text_argument(const char* op, const char* name, Napi::Value value) {
   if (!value.IsString()) {

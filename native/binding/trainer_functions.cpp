@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "binding/call_arrays.h"
+#include "binding/core_options.h"
 #include "binding/functions.h"
 #include "binding/loss_options.h"
 #include "binding/options.h"
@@ -14,11 +15,10 @@
 #include "binding/typed_arrays.h"
 
 namespace ajet::binding {
-namespace {
 
-TrainerConfig read_trainer_options(Napi::Value value) {
+TrainerConfig read_trainer_options(const char* op, Napi::Value value) {
   constexpr int64_t max_count = 1LL << 52;
-  Options options("createTrainer", value);
+  Options options(op, value);
   TrainerConfig config;
   OptimizerConfig& optimizer = config.optimizer;
   optimizer.learning_rate = options.number("learningRate", optimizer.learning_rate, {.low = 0});
@@ -45,6 +45,8 @@ TrainerConfig read_trainer_options(Napi::Value value) {
   options.finish();
   return config;
 }
+
+namespace {
 
 uint64_t step_id(Napi::Value value) {
   const double id = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
@@ -149,7 +151,7 @@ Napi::Promise state_job(const char* op, const Napi::CallbackInfo& info, void (*r
 // (model, options) => Promise<TrainerHandle>
 Napi::Value create_trainer(const Napi::CallbackInfo& info) {
   const auto& model = core_argument<ModelCore>("createTrainer", info[0]);
-  const TrainerConfig config = read_trainer_options(info[1]);
+  const TrainerConfig config = read_trainer_options("createTrainer", info[1]);
   auto core = std::make_shared<TrainerCore>();
   core->model = model;
   model->add_child(core);

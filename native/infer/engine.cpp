@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "infer/kv_memory.h"
 #include "infer/paged_batch.h"
 #include "infer/sampler.h"
 #include "infer/scheduler.h"
@@ -16,35 +17,6 @@ namespace ajet {
 namespace {
 
 int64_t blocks_for(int64_t tokens) { return (tokens + kv_block_tokens - 1) / kv_block_tokens; }
-
-void expect_range(const char* name, int64_t value, int64_t least, int64_t most) {
-  if (value >= least && value <= most) return;
-  fail(ErrorCode::invalid_argument, "[engine] Expected " + std::to_string(least) + " to " + std::to_string(most) +
-                                        " for `" + name + "` but received " + std::to_string(value));
-}
-
-size_t cache_bytes(const Model& model, int64_t blocks) {
-  const ModelConfig& shape = model.config();
-  return model.backend()->kv_cache_bytes(blocks, shape.layers, shape.kv_heads, shape.head_dim);
-}
-
-// Fills in what is left to the engine.
-EngineConfig resolve(EngineConfig config, const Model& model) {
-  constexpr int64_t max_blocks = INT32_MAX / (2 * kv_block_tokens);  // positions stay within int32
-  const int64_t max_positions = model.config().max_position_embeddings;
-  expect_range("kv_blocks", config.kv_blocks, 0, max_blocks);
-  expect_range("max_sequences", config.max_sequences, 1, 1 << 16);
-  expect_range("max_batch_tokens", config.max_batch_tokens, 1, 1 << 20);
-  expect_range("max_context", config.max_context, 0, max_positions);
-  if (config.kv_blocks == 0) {
-    const auto block_bytes = static_cast<int64_t>(cache_bytes(model, 1));
-    expect_range("kv_bytes", config.kv_bytes, block_bytes, INT64_MAX);
-    config.kv_blocks = std::min(config.kv_bytes / block_bytes, max_blocks);
-  }
-  if (config.max_context == 0)
-    config.max_context = static_cast<int32_t>(std::min(max_positions, config.kv_blocks * kv_block_tokens));
-  return config;
-}
 
 FinishReason finish_reason(const Sequence& sequence, int32_t token) {
   const auto& stops = sequence.sampling.stop_token_ids;
@@ -58,6 +30,8 @@ struct Engine::State {
   State(std::shared_ptr<Model> shared_model, const EngineConfig& requested);
 
   void check_fits(int64_t prompt, int32_t max_tokens) const;
+  bool cached_kv_is_stale() const { return !kv_memory.held() || model->version() != version; }
+  void drop_stale_kv();
   void compute();
   void apply(std::vector<TokenEvent>& events);
   void end_choice(uint64_t request);
@@ -72,7 +46,8 @@ struct Engine::State {
   std::vector<TokenEvent> cancelled;           // reported by the next step
   EngineStats stats;
 
-  Buffer kv_buffer, hidden_buffer;
+  KvMemory kv_memory;
+  Buffer hidden_buffer;
   KvCache cache;
 
   // Of the current step, reused.
@@ -83,16 +58,22 @@ struct Engine::State {
 
 Engine::State::State(std::shared_ptr<Model> shared_model, const EngineConfig& requested)
     : model(std::move(shared_model)),
-      config(resolve(requested, *model)),
+      config(resolve(requested, model->config(), *model->backend())),
       scheduler(config.kv_blocks, config.max_sequences, config.max_batch_tokens),
       sampler(model, config.max_sequences),
-      version(model->version()) {
+      version(model->version()),
+      kv_memory(model, engine_bytes(config, model->config(), *model->backend()).kv_cache) {
   const ModelConfig& shape = model->config();
-  kv_buffer = model->backend()->allocate(cache_bytes(*model, config.kv_blocks));
   const DType dtype = model->backend()->compute_dtype();
-  cache = {kv_buffer.data(), dtype, config.kv_blocks, shape.layers, shape.kv_heads, shape.head_dim};
-  hidden_buffer = model->backend()->allocate(
-      static_cast<size_t>(config.max_batch_tokens * shape.hidden_size * dtype_bytes(dtype)));
+  cache = {kv_memory.reclaim(), dtype, config.kv_blocks, shape.layers, shape.kv_heads, shape.head_dim};
+  hidden_buffer = model->backend()->allocate(engine_bytes(config, shape, *model->backend()).hidden);
+}
+
+// KV of earlier weights, or KV whose memory a trainer has had.
+void Engine::State::drop_stale_kv() {
+  cache.data = kv_memory.reclaim();
+  scheduler.recompute_all();
+  version = model->version();
 }
 
 // One forward pass over the scheduled rows, and a draw from each row that is due.
@@ -207,10 +188,7 @@ void Engine::step(std::vector<TokenEvent>& events) {
   if (state.live.empty()) return;
   WeightsPass pass(*state.model);
   if (!pass.open()) return;
-  if (state.model->version() != state.version) {
-    state.scheduler.recompute_all();
-    state.version = state.model->version();
-  }
+  if (state.cached_kv_is_stale()) state.drop_stale_kv();
   state.scheduler.schedule(state.schedule);
   if (state.schedule.runs.empty()) fail(ErrorCode::internal, "[engine.step] Expected a sequence to run but none could");
   try {

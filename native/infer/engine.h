@@ -7,18 +7,11 @@
 #include <optional>
 #include <vector>
 
+#include "infer/engine_config.h"
 #include "infer/request.h"
 #include "model/model.h"
 
 namespace ajet {
-
-struct EngineConfig {
-  int64_t kv_blocks = 0;           // 0: what fits `kv_bytes`
-  int64_t kv_bytes = 512LL << 20;  // budget of the cache where kv_blocks is 0
-  int32_t max_sequences = 64;      // choices decoded together
-  int32_t max_batch_tokens = 512;  // rows of one forward pass, prefill chunks included
-  int32_t max_context = 0;         // prompt + completion; 0: what the model's positions and the cache both hold
-};
 
 struct EngineStats {
   uint64_t prompt_tokens = 0;         // submitted

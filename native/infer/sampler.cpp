@@ -14,6 +14,15 @@ Tensor matrix(const Buffer& buffer, DType dtype, int64_t rows, int64_t cols) {
   return {buffer.data(), dtype, rows, cols, cols};
 }
 
+size_t matrix_bytes(DType dtype, int64_t rows, int64_t cols) {
+  return static_cast<size_t>(rows * cols * dtype_bytes(dtype));
+}
+
+// Of logits that are held at once.
+int64_t chunk_rows(const ModelConfig& shape, int32_t max_sequences) {
+  return std::clamp<int64_t>(max_logits_bytes / (dtype_bytes(DType::f32) * shape.vocab_size), 1, max_sequences);
+}
+
 }  // namespace
 
 uint64_t draw_seed(uint64_t request_seed, int32_t choice) {
@@ -21,13 +30,17 @@ uint64_t draw_seed(uint64_t request_seed, int32_t choice) {
   return (static_cast<uint64_t>(words[1]) << 32) | words[0];
 }
 
-Sampler::Sampler(std::shared_ptr<Model> model, int32_t max_sequences) : model_(std::move(model)) {
+Sampler::Sampler(std::shared_ptr<Model> model, int32_t max_sequences)
+    : model_(std::move(model)), chunk_rows_(chunk_rows(model_->config(), max_sequences)) {
   const ModelConfig& shape = model_->config();
-  const auto float_bytes = static_cast<int64_t>(sizeof(float));
-  chunk_rows_ = std::clamp<int64_t>(max_logits_bytes / (float_bytes * shape.vocab_size), 1, max_sequences);
-  hidden_ = model_->backend()->allocate(
-      static_cast<size_t>(chunk_rows_ * shape.hidden_size * dtype_bytes(model_->backend()->compute_dtype())));
-  logits_ = model_->backend()->allocate(static_cast<size_t>(chunk_rows_ * shape.vocab_size * float_bytes));
+  Backend& backend = *model_->backend();
+  hidden_ = backend.allocate(matrix_bytes(backend.compute_dtype(), chunk_rows_, shape.hidden_size));
+  logits_ = backend.allocate(matrix_bytes(DType::f32, chunk_rows_, shape.vocab_size));
+}
+
+size_t Sampler::bytes(const ModelConfig& shape, DType compute_dtype, int32_t max_sequences) {
+  const int64_t rows = chunk_rows(shape, max_sequences);
+  return matrix_bytes(compute_dtype, rows, shape.hidden_size) + matrix_bytes(DType::f32, rows, shape.vocab_size);
 }
 
 void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Sequence* const> sequences,

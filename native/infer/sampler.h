@@ -19,6 +19,8 @@ uint64_t draw_seed(uint64_t request_seed, int32_t choice);
 class Sampler {
  public:
   Sampler(std::shared_ptr<Model> model, int32_t max_sequences);
+  // Of its buffers.
+  static size_t bytes(const ModelConfig& shape, DType compute_dtype, int32_t max_sequences);
 
   // Appends one event for each sequence, with its token, log-prob and top log-probs; rows[i] of `hidden` predicts the
   // next token of sequences[i]. Throws numeric on NaN or infinite logits.

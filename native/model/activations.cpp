@@ -150,6 +150,17 @@ size_t Activations::Data::bytes(const ModelConfig& config, DType compute_dtype, 
   return counter.used();
 }
 
+size_t Activations::Data::most_bytes(const ModelConfig& config, DType compute_dtype, int64_t tokens,
+                                     const ActivationLayout& layout) {
+  const int64_t whole_chunks = tokens / layout.mlp_rows * layout.mlp_rows;
+  return std::max(bytes(config, compute_dtype, tokens, layout), bytes(config, compute_dtype, whole_chunks, layout));
+}
+
+void Activations::Data::place(Buffer memory) {
+  filled = false;
+  buffer_ = std::move(memory);
+}
+
 void Activations::Data::prepare(Backend& backend, const ModelConfig& config, int64_t token_count,
                                 const ActivationLayout& layout) {
   filled = false;

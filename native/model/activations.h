@@ -57,9 +57,13 @@ struct Activations::Data : ForwardTensors {
 
   // What prepare() needs.
   static size_t bytes(const ModelConfig& config, DType compute_dtype, int64_t tokens, const ActivationLayout& layout);
+  // The most that it needs for at most so many tokens: more than for exactly so many where fewer make larger chunks.
+  static size_t most_bytes(const ModelConfig& config, DType compute_dtype, int64_t tokens,
+                           const ActivationLayout& layout);
+  // Tensors are laid out in this memory from now on, as long as they fit.
+  void place(Buffer memory);
   // Lays out tensors for so many tokens; allocates only when they need more than ever before.
   void prepare(Backend& backend, const ModelConfig& config, int64_t tokens, const ActivationLayout& layout);
-  size_t allocated_bytes() const { return buffer_.bytes(); }
   // ActivationLayout::lent_bytes that hold no tensor between a forward pass and its backward: the caller's for so long.
   void* lent() const { return buffer_.data(); }
   // Whether a layer's tensors, but for its input and output, are gone when its backward begins.

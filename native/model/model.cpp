@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/thread_pool.h"
 #include "model/activations.h"
+#include "model/phase_memory.h"
 #include "model/shared_weights.h"
 
 namespace ajet {
@@ -47,7 +48,8 @@ Model::Model(std::shared_ptr<Backend> backend, const ModelConfig& config)
       weights_(backend_, std::make_shared<const ParameterLayout>(ParameterLayout::build(config, *backend_)),
                ArenaUse::weights),
       inverse_frequencies_(rope_inverse_frequencies(config)),
-      workspace_(std::make_unique<Activations>()) {
+      workspace_(std::make_unique<Activations>()),
+      phase_memory_(std::make_unique<PhaseMemory>(backend_)) {
   find_parameters();
 }
 
@@ -58,7 +60,8 @@ Model::Model(std::shared_ptr<Backend> backend, std::shared_ptr<AttachedWeights> 
       weights_(AttachedWeights::arena(attached_, backend_)),
       version_(attached_->reader().version()),
       inverse_frequencies_(rope_inverse_frequencies(config_)),
-      workspace_(std::make_unique<Activations>()) {
+      workspace_(std::make_unique<Activations>()),
+      phase_memory_(std::make_unique<PhaseMemory>(backend_)) {
   find_parameters();
 }
 

@@ -16,6 +16,7 @@ namespace ajet {
 
 class AttachedWeights;
 class PathCache;
+class PhaseMemory;
 class SharedWeights;
 struct ForwardTensors;
 struct MlpChunk;
@@ -87,6 +88,9 @@ class Model {
   // invalid_argument where other processes read the weights already.
   void offload_master_weights();
 
+  // What this model's engine and trainers lend each other.
+  PhaseMemory& phase_memory() { return *phase_memory_; }
+
   // A second model on the same backend with a copy of the weights (the frozen reference).
   std::shared_ptr<Model> frozen_copy() const;
 
@@ -147,6 +151,7 @@ class Model {
   std::vector<LayerParameters> layers_;
   std::vector<float> inverse_frequencies_;
   std::unique_ptr<Activations> workspace_;  // of passes that keep nothing
+  std::unique_ptr<PhaseMemory> phase_memory_;
 };
 
 }  // namespace ajet

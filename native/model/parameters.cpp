@@ -9,7 +9,7 @@ int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1
 
 class LayoutBuilder {
  public:
-  explicit LayoutBuilder(const Backend& backend) : backend_(backend) {}
+  explicit LayoutBuilder(const StorageFormat& format) : format_(format) {}
 
   struct Part {
     std::string hf_name;
@@ -18,7 +18,7 @@ class LayoutBuilder {
 
   void matrix(const std::string& name, int64_t cols, const std::vector<Part>& parts) {
     const int64_t rows = total_rows(parts);
-    append({name, rows, cols, true, true, 0, backend_.weight_elements(rows, cols)}, parts);
+    append({name, rows, cols, true, true, 0, format_.weight_elements(rows, cols)}, parts);
   }
   void vector(const std::string& name, const std::vector<Part>& parts) {
     const int64_t length = total_rows(parts);
@@ -56,7 +56,7 @@ class LayoutBuilder {
     }
   }
 
-  const Backend& backend_;
+  const StorageFormat& format_;
   ParameterLayout layout_;
 };
 
@@ -97,8 +97,8 @@ void append_layer(LayoutBuilder& builder, const ModelConfig& config, int64_t ind
 
 }  // namespace
 
-ParameterLayout ParameterLayout::build(const ModelConfig& config, const Backend& backend) {
-  LayoutBuilder builder(backend);
+ParameterLayout ParameterLayout::build(const ModelConfig& config, const StorageFormat& format) {
+  LayoutBuilder builder(format);
   builder.matrix("embedding", config.hidden_size, {{"model.embed_tokens.weight", config.vocab_size}});
   for (int64_t l = 0; l < config.layers; ++l) append_layer(builder, config, l);
   builder.vector("final_norm", {{"model.norm.weight", config.hidden_size}});

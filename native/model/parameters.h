@@ -39,7 +39,7 @@ struct ParameterLayout {
   int64_t elements = 0;         // of an arena
   int64_t matrix_elements = 0;  // of them: the matrices, which lie before the vectors
 
-  static ParameterLayout build(const ModelConfig& config, const Backend& backend);
+  static ParameterLayout build(const ModelConfig& config, const StorageFormat& format);
   int find(const std::string& name) const;  // index into parameters, -1 where there is none
 };
 

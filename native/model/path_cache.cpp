@@ -15,15 +15,24 @@ namespace {
                                         std::to_string(first_row) + ", " + std::to_string(end_row) + ")");
 }
 
-// Whether the buffer is a new one, of zeros.
-bool grow(Backend& backend, Buffer& buffer, size_t bytes) {
-  if (bytes <= buffer.bytes()) return false;
-  buffer = Buffer{};  // freed before the larger one is asked for
-  buffer = backend.allocate(bytes);
-  return true;
+int64_t elements_of(const ModelConfig& config, int64_t rows) {
+  return config.layers * 2 * rows * config.kv_heads * config.head_dim;
+}
+
+// Of the keys and values, so that gradients behind them are aligned.
+size_t state_bytes(const ModelConfig& config, DType dtype, int64_t rows) {
+  return (static_cast<size_t>(elements_of(config, rows) * dtype_bytes(dtype)) + 255) / 256 * 256;
+}
+
+size_t gradient_bytes(const ModelConfig& config, int64_t rows) {
+  return static_cast<size_t>(elements_of(config, rows)) * sizeof(float);
 }
 
 }  // namespace
+
+size_t PathCache::bytes(const ModelConfig& config, DType compute_dtype, int64_t rows, bool with_gradients) {
+  return state_bytes(config, compute_dtype, rows) + (with_gradients ? gradient_bytes(config, rows) : 0);
+}
 
 void PathCache::start(Backend& backend, const ModelConfig& config, int64_t rows, bool with_gradients) {
   dtype_ = backend.compute_dtype();
@@ -31,11 +40,13 @@ void PathCache::start(Backend& backend, const ModelConfig& config, int64_t rows,
   cols_ = config.kv_heads * config.head_dim;
   computed_ = 0;
   complete_from_ = with_gradients ? rows : -1;
-  const int64_t elements = config.layers * 2 * rows * cols_;
-  grow(backend, buffer_, static_cast<size_t>(elements * dtype_bytes(dtype_)));
-  if (with_gradients) {
-    const size_t bytes = static_cast<size_t>(elements) * sizeof(float);
-    if (!grow(backend, gradients_, bytes)) backend.zero(gradients_.data(), bytes);
+  gradients_offset_ = state_bytes(config, dtype_, rows);
+  const size_t needed = bytes(config, dtype_, rows, with_gradients);
+  if (needed > buffer_.bytes()) {
+    buffer_ = Buffer{};  // freed before the larger one is asked for
+    buffer_ = backend.allocate(needed);
+  } else if (with_gradients) {
+    backend.zero(static_cast<char*>(buffer_.data()) + gradients_offset_, gradient_bytes(config, rows));
   }
   row_indices_.resize(static_cast<size_t>(rows));
   std::iota(row_indices_.begin(), row_indices_.end(), 0);
@@ -68,8 +79,9 @@ void PathCache::load_gradients(Backend& backend, int64_t layer, int64_t first_ro
   backend.gather_rows(dv, value_gradients(layer, rows_), rows);
 }
 
-Tensor PathCache::matrix(const Buffer& buffer, DType dtype, int64_t index, int64_t rows) const {
-  return {static_cast<char*>(buffer.data()) + index * rows_ * cols_ * dtype_bytes(dtype), dtype, rows, cols_, cols_};
+Tensor PathCache::matrix(size_t offset, DType dtype, int64_t index, int64_t rows) const {
+  char* data = static_cast<char*>(buffer_.data()) + offset + index * rows_ * cols_ * dtype_bytes(dtype);
+  return {data, dtype, rows, cols_, cols_};
 }
 
 }  // namespace ajet

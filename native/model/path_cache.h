@@ -13,6 +13,11 @@ namespace ajet {
 
 class PathCache {
  public:
+  // What start() needs.
+  static size_t bytes(const ModelConfig& config, DType compute_dtype, int64_t rows, bool with_gradients);
+  // Everything lies in this memory from now on, as long as it fits.
+  void place(Buffer memory) { buffer_ = std::move(memory); }
+
   // Starts a tree of so many rows, with nothing computed. Allocates only when that needs more than ever before.
   void start(Backend& backend, const ModelConfig& config, int64_t rows, bool with_gradients);
 
@@ -27,18 +32,22 @@ class PathCache {
   void load_gradients(Backend& backend, int64_t layer, int64_t first_row, Tensor dk, Tensor dv) const;
 
   // The first `rows` rows [rows, kv_heads*head_dim] of one layer.
-  Tensor keys(int64_t layer, int64_t rows) const { return matrix(buffer_, dtype_, 2 * layer, rows); }
-  Tensor values(int64_t layer, int64_t rows) const { return matrix(buffer_, dtype_, 2 * layer + 1, rows); }
-  Tensor key_gradients(int64_t layer, int64_t rows) const { return matrix(gradients_, DType::f32, 2 * layer, rows); }
+  Tensor keys(int64_t layer, int64_t rows) const { return matrix(0, dtype_, 2 * layer, rows); }
+  Tensor values(int64_t layer, int64_t rows) const { return matrix(0, dtype_, 2 * layer + 1, rows); }
+  Tensor key_gradients(int64_t layer, int64_t rows) const {
+    return matrix(gradients_offset_, DType::f32, 2 * layer, rows);
+  }
   Tensor value_gradients(int64_t layer, int64_t rows) const {
-    return matrix(gradients_, DType::f32, 2 * layer + 1, rows);
+    return matrix(gradients_offset_, DType::f32, 2 * layer + 1, rows);
   }
 
  private:
-  Tensor matrix(const Buffer& buffer, DType dtype, int64_t index, int64_t rows) const;
+  Tensor matrix(size_t offset, DType dtype, int64_t index, int64_t rows) const;
 
-  Buffer buffer_;     // [layers][2][rows][kv_heads*head_dim] in the backend's compute type
-  Buffer gradients_;  // as many, f32, since segments add to them
+  // [layers][2][rows][kv_heads*head_dim] in the backend's compute type; as many gradients behind them, f32, since
+  // segments add to them.
+  Buffer buffer_;
+  size_t gradients_offset_ = 0;
   DType dtype_ = DType::f32;
   int64_t rows_ = 0, cols_ = 0;
   int64_t computed_ = 0;       // rows whose keys and values are here

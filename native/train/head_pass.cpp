@@ -37,8 +37,8 @@ HeadRows::HeadRows(const TokenTree& tree, const PartSegment& segment) {
   first_entry.push_back(static_cast<int32_t>(entry.size()));
 }
 
-int64_t HeadPass::chunk_rows(int64_t vocab_size, int64_t scratch_bytes) {
-  return std::max<int64_t>(scratch_bytes / (vocab_size * dtype_bytes(DType::f32)), 1);
+int64_t HeadPass::chunk_rows(int64_t vocab_size, int64_t scratch_bytes, int64_t max_batch_tokens) {
+  return std::clamp<int64_t>(scratch_bytes / (vocab_size * dtype_bytes(DType::f32)), 1, max_batch_tokens);
 }
 
 size_t HeadPass::bytes(int64_t hidden_size, int64_t vocab_size, DType compute_dtype, int64_t rows) {

@@ -38,8 +38,8 @@ class HeadPass {
   HeadPass(std::shared_ptr<Backend> backend, int64_t hidden_size, int64_t vocab_size)
       : backend_(std::move(backend)), hidden_size_(hidden_size), vocab_size_(vocab_size) {}
 
-  // Rows whose logits fit the scratch, at least one.
-  static int64_t chunk_rows(int64_t vocab_size, int64_t scratch_bytes);
+  // Rows whose logits fit the scratch: at least one, and no more than a micro-batch has tokens.
+  static int64_t chunk_rows(int64_t vocab_size, int64_t scratch_bytes, int64_t max_batch_tokens);
   // What chunks of so many rows need.
   static size_t bytes(int64_t hidden_size, int64_t vocab_size, DType compute_dtype, int64_t rows);
   // Chunks of at most so many rows lie in this memory from now on.

@@ -38,7 +38,7 @@ void check_config(const TrainerConfig& config) {
 }
 
 void place_master_weights(Model& model, OptimizerOffload offload) {
-  if (offload != OptimizerOffload::moments_and_master || !model.backend()->has_own_memory()) return;
+  if (optimizer_places(*model.backend(), offload).master == MatrixPlace::device) return;
   if (model.backend()->compute_dtype() == DType::f32) {
     fail(ErrorCode::invalid_argument,
          "[trainer] Expected \"none\" or \"moments\" for `offload` but received \"moments_and_master\": a model in "
@@ -114,7 +114,12 @@ Trainer::Trainer(std::shared_ptr<Model> model, const TrainerConfig& config) {
 Trainer::~Trainer() = default;
 
 int64_t Trainer::steps_done() const { return state_->steps; }
-const ParameterArena& Trainer::gradients() const { return state_->gradients; }
+
+const ParameterArena& Trainer::gradients() const {
+  if (!state_->holds_gradients())
+    fail(ErrorCode::invalid_argument, "[gradients] Expected an update whose memory nobody has taken since");
+  return state_->gradients;
+}
 
 StepStats Trainer::step(const StepBatch& batch, const LossConfig& loss, const std::function<bool()>& should_stop) {
   TrainerCore& core = *state_;
@@ -123,7 +128,7 @@ StepStats Trainer::step(const StepBatch& batch, const LossConfig& loss, const st
   StepStats stats;
   describe_plan(plan, stats);
   stats.version = core.model->version();
-  if (!batch.evaluate_only) core.gradients.zero();
+  core.begin_pass(plan.parts, !batch.evaluate_only);
   if (plan.tree.entries.empty()) return stats;
 
   UpdatePass(core, plan, loss, should_stop, stats).run(!batch.evaluate_only);
@@ -161,7 +166,9 @@ void Trainer::score(const std::vector<CallChoice>& calls, bool reference, std::v
       entropies[flat] = chunk.entropy[static_cast<size_t>(chunk.row[i])];
     }
   };
-  for (const TreePart& part : cut_tree(tree, core.config.max_batch_tokens)) {
+  const std::vector<TreePart> parts = cut_tree(tree, core.config.max_batch_tokens);
+  core.begin_pass(parts, false);
+  for (const TreePart& part : parts) {
     const std::vector<PartSegment> segments = cut_part(part, core.config.max_batch_tokens);
     core.start_part(segments, false);
     for (const PartSegment& segment : segments)

@@ -53,9 +53,11 @@ struct TrainerConfig {
   OptimizerOffload offload = OptimizerOffload::none;
 };
 
-// What an update needs beside the gradients and products' copy of the weights: moments and, where `compute_dtype` is not
-// theirs, f32 master weights. For a device with memory of its own.
-ArenaBytes optimizer_state_bytes(const ParameterLayout& layout, DType compute_dtype, OptimizerOffload offload);
+// Where a trainer has AdamW's moments and the f32 master weights.
+struct OptimizerPlaces {
+  MatrixPlace moments = MatrixPlace::device, master = MatrixPlace::device;
+};
+OptimizerPlaces optimizer_places(const StorageFormat& format, OptimizerOffload offload);
 
 struct StepBatch {
   std::vector<CallChoice> calls;
@@ -105,7 +107,8 @@ class Trainer {
              std::vector<float>& entropies);
 
   int64_t steps_done() const;
-  // Gradients of the last step before clipping, for tests.
+  // Gradients of the last step before clipping, for tests. Throws invalid_argument where the step made none, or where
+  // another pass or the engine has had their memory since.
   const ParameterArena& gradients() const;
 
   // trainer_state.safetensors: moments (Hugging Face names with .m and .v), step, version, format; the reference's

@@ -8,6 +8,7 @@
 
 #include "model/path_cache.h"
 #include "train/head_pass.h"
+#include "train/pass_memory.h"
 #include "train/trainer.h"
 
 namespace ajet {
@@ -16,15 +17,25 @@ struct TrainerCore {
   std::shared_ptr<Model> model;
   std::shared_ptr<Model> reference;  // null without TrainerConfig::reference
   TrainerConfig config;
-  ParameterArena gradients, first_moment, second_moment;
+  ParameterArena first_moment, second_moment;
   int64_t steps = 0;  // updates done
 
+  // In the model's phase memory, from begin_pass() until somebody else takes it.
+  PassMemory memory;
+  ParameterArena gradients;  // of a pass with a backward pass
   HeadPass head;
   Activations activations;  // of the pass at hand, and the head's memory
   PathCache path_cache;     // of a part in several segments
-  Buffer hidden_buffer, dhidden_buffer;
 
   TrainerCore(std::shared_ptr<Model> model_, const TrainerConfig& config_);
+  ~TrainerCore();
+  TrainerCore(const TrainerCore&) = delete;
+  TrainerCore& operator=(const TrainerCore&) = delete;
+
+  // Before a pass over these parts of a tree: takes the phase memory. Gradients are 0 where a backward pass follows.
+  void begin_pass(std::span<const TreePart> parts, bool backward);
+  // Whether the last pass left gradients that are still there.
+  bool holds_gradients() const;
 
   // Before the first forward pass over a part's segments.
   void start_part(std::span<const PartSegment> segments, bool with_gradient);
@@ -40,7 +51,11 @@ struct TrainerCore {
                       const std::function<void(const HeadChunk&)>& visit);
 
  private:
-  Keep choose_keep(int64_t tokens, size_t lent_bytes) const;
+  PassBytes bytes_of(const PassShape& shape) const;
+  int64_t chunk_rows() const;  // of the LM head
+  Keep choose_keep(PassShape shape) const;
+
+  Keep keep_ = Keep::nothing;  // of this pass' activations that a backward pass needs
 };
 
 struct Trainer::State : TrainerCore {

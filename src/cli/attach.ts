@@ -26,11 +26,11 @@ export async function attachRun(run: string, options: Partial<ModelOptions> & { 
     ...(options.model === undefined ? [] : ["--model"]),
     ...(options.device === undefined ? [] : ["--device"]),
     ...options.set
-      .filter((override) => /^\s*(ajet\.)?model\.(path|device)\b/.test(override))
+      .filter((override) => /^\s*(ajet\.)?model\.(path|device|memory_limit_mb)\b/.test(override))
       .map((it) => `--set ${it}`),
   ];
   if (taken.length > 0) {
-    throw new ConfigError(`${taken[0]} does not go with --attach: model and device are those of the run`);
+    throw new ConfigError(`${taken[0]} does not go with --attach: model, device and memory are those of the run`);
   }
   const folder = resolve(existsSync(run) ? run : join("saved_experiments", run));
   if (!existsSync(folder)) throw new ConfigError(`There is no run in ${run}: --attach takes the folder of a run`);

@@ -4,8 +4,7 @@ import type { Command } from "commander";
 import { loadTextModel } from "../serve/text-model.js";
 import type { TemplateMessage } from "../text/chat-template.js";
 import { StreamDecoder } from "../text/stream-decoder.js";
-import { engineOptions } from "../train/native-options.js";
-import { ENGINE_KEYS, type ModelOptions, modelSettings, openModel } from "./model-settings.js";
+import { ENGINE_KEYS, type ModelOptions, modelSettings, openEngine, openModel } from "./model-settings.js";
 import { type CommonOptions, command, parseCount, parseNumber, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
 
@@ -28,7 +27,7 @@ export function addChat(program: Command): void {
 async function converse(options: ChatOptions, output: Output): Promise<void> {
   const settings = modelSettings(options, ENGINE_KEYS);
   await using model = await openModel(settings);
-  await using engine = await model.createEngine(engineOptions(settings));
+  await using engine = await openEngine(settings, model);
   const { tokenizer, chatTemplate } = await loadTextModel(settings.model.path, model, engine);
   const messages: TemplateMessage[] = options.system ? [{ role: "system", content: options.system }] : [];
   const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: "you: " });

@@ -2,9 +2,11 @@ import { existsSync } from "node:fs";
 import { resolveConfig } from "../config/load-config.js";
 import { applyOverrides, type YamlTree } from "../config/overrides.js";
 import type { AjetConfig } from "../config/schema.js";
+import type { Engine } from "../native/engine.js";
 import { ConfigError } from "../native/errors.js";
 import { loadModel, type Model } from "../native/model.js";
-import { placeOf } from "../train/native-options.js";
+import { planRun } from "../train/memory-plan.js";
+import { engineOptions, placeOf } from "../train/native-options.js";
 import { findPath } from "./bundled.js";
 import { type PlaceOptions, placeOverrides } from "./options.js";
 
@@ -14,13 +16,14 @@ export interface ModelOptions extends PlaceOptions {
   set: string[];
 }
 
-const MODEL_KEYS = ["model.path", "model.device", "model.threads"];
+const MODEL_KEYS = ["model.path", "model.device", "model.threads", "model.memory_limit_mb"];
 /** What `--set` can change about an engine. */
 export const ENGINE_KEYS = [
   "rollout.max_model_len",
   "rollout.max_num_seqs",
   "rollout.max_batch_tokens",
   "rollout.kv_cache_mb",
+  "rollout.gpu_memory_utilization",
 ];
 
 /**
@@ -63,4 +66,10 @@ export function plainSettings(options: PlaceOptions & { set: string[] }): AjetCo
 /** Loads the model that the settings name. */
 export function openModel(config: AjetConfig): Promise<Model> {
   return loadModel(config.model.path, placeOf(config));
+}
+
+/** An engine of it. */
+export function openEngine(config: AjetConfig, model: Model): Promise<Engine> {
+  const { plan } = planRun(config, config.model.path, { trainer: false });
+  return model.createEngine(engineOptions(config, plan));
 }

@@ -4,7 +4,7 @@ import { startServer } from "../serve/server.js";
 import { loadTextModel } from "../serve/text-model.js";
 import { engineOptions } from "../train/native-options.js";
 import { attachRun, watchRun } from "./attach.js";
-import { ENGINE_KEYS, type ModelOptions, modelSettings, openModel } from "./model-settings.js";
+import { ENGINE_KEYS, type ModelOptions, modelSettings, openEngine, openModel } from "./model-settings.js";
 import { type CommonOptions, command, parseCount, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
 import { StopSignal } from "./stop-signal.js";
@@ -37,7 +37,9 @@ async function serveModel(options: ServeOptions, output: Output): Promise<void> 
   const { settings, model: opened, folder } = await openServed(options);
   await using model = opened;
   using _watch = folder === undefined ? undefined : watchRun(model, (text) => output.note(text));
-  await using engine = await model.createEngine(engineOptions(settings));
+  await using engine = await (folder === undefined
+    ? openEngine(settings, model)
+    : model.createEngine(engineOptions(settings)));
   const text = await loadTextModel(settings.model.path, model, engine);
   const given = options.apiKey ?? process.env["AJET_API_KEY"];
   const apiKey = given ?? `sk-ajet-${randomBytes(18).toString("base64url")}`;

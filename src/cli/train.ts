@@ -1,10 +1,12 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { loggerNames } from "../config/loggers.js";
+import { ConfigError } from "../native/errors.js";
 import { PACKAGE_ROOT } from "../native/package-root.js";
 import { summaryTable } from "../report/summary-table.js";
 import { runTraining } from "../train/training-run.js";
 import { findPath } from "./bundled.js";
+import { parseBytes, printDryRun } from "./dry-run.js";
 import { type CommonOptions, command, type PlaceOptions, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
 import { prepareRun } from "./prepare-run.js";
@@ -23,6 +25,9 @@ export interface TrainOptions extends CommonOptions, PlaceOptions {
   resume?: boolean | string;
   unsafeTools?: boolean;
   withLogview?: boolean;
+  dryRun?: boolean;
+  /** Bytes. */
+  deviceMemory?: number;
 }
 
 /** `ajet train`: GRPO on the agent of a YAML. */
@@ -41,6 +46,8 @@ export function withTraining(target: Command): Command {
       "--resume [name]",
       "goes on with the newest run of this YAML, or with the one named, by its stored config.yaml",
     )
+    .option("--dry-run", "checks all that can be without training, and shows what memory the run would take")
+    .option("--device-memory <size>", "with --dry-run: of a device that is not here, e.g. 80GiB", parseBytes)
     .option("--unsafe-tools", "runs the Python tool without isolation where none works")
     .option("--with-logview", "shows the run in the browser while it goes on: curves, episodes, tokens");
   return withOverrides(withDevice(target));
@@ -52,15 +59,22 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
   const yamlFile = yaml === undefined ? undefined : resolve(findPath(yaml));
   const run = prepareRun(yamlFile, resolve(findPath(TUTORIAL)), options);
   for (const note of run.notes) output.note(`note: ${note}`);
+  const session = {
+    config: run.config,
+    yamlFile: run.yamlFile,
+    packageRoot: PACKAGE_ROOT,
+    unsafeTools: options.unsafeTools ?? false,
+    onUserOutput: (text: string) => output.userOutput(text),
+  };
+  if (options.dryRun) return await printDryRun(session, options.deviceMemory, output);
+  if (options.deviceMemory !== undefined) throw new ConfigError("--device-memory has no effect without --dry-run");
   using stop = new StopSignal(() => {
     output.note("stopping: the last finished step is being saved (press again to leave at once)");
   });
   using printer = new RunPrinter(output, loggerNames(run.config).includes("console"));
   using pages = new RunPages(output, options.withLogview ?? false);
   const summary = await runTraining({
-    config: run.config,
-    yamlFile: run.yamlFile,
-    packageRoot: PACKAGE_ROOT,
+    ...session,
     folder: run.folder,
     claimFolder: () => {
       run.claimFolder();
@@ -68,8 +82,6 @@ export async function trainYaml(yaml: string | undefined, options: TrainOptions)
       pages.show(run.folder);
     },
     resume: options.resume !== undefined,
-    unsafeTools: options.unsafeTools ?? false,
-    onUserOutput: (text) => output.userOutput(text),
     signal: stop.signal,
     listener: printer,
   });

@@ -120,7 +120,14 @@ const rollout = z.strictObject({
   max_model_len: whole.default(0).describe("Tokens of prompt and completion; 0 is what the model takes"),
   max_num_seqs: count.default(64).describe("Sequences decoded together"),
   max_batch_tokens: count.default(512).describe("Rows of one inference pass"),
-  kv_cache_mb: count.default(512).describe("Memory of the KV cache in MiB"),
+  kv_cache_mb: count
+    .nullable()
+    .default(null)
+    .describe("Memory of the KV cache in MiB; null: 512 on the CPU, on a card what gpu_memory_utilization leaves"),
+  gpu_memory_utilization: positive
+    .max(1)
+    .default(0.9)
+    .describe("Share of a card's memory that a run is planned into; operators and CUDA itself take from the rest"),
   episode_timeout_s: positive.default(120).describe("An episode that takes longer is dropped"),
   max_attempts: count.default(3).describe("Runs of an episode that throws or times out, before it is dropped"),
   trainable_targets: z
@@ -368,6 +375,10 @@ export const ajetSchema = z.strictObject({
       .default("auto")
       .describe("auto, cpu, cuda or cuda:N; auto takes a card where there is one"),
     threads: whole.default(0).describe("Of the CPU backend; 0: one per core"),
+    memory_limit_mb: count
+      .nullable()
+      .default(null)
+      .describe("Most memory in MiB that weights, KV cache and updates may take on the device; null: all there is"),
     share_weights: z
       .boolean()
       .default(true)

@@ -55,6 +55,11 @@ const IDLE_KEYS: readonly IdleKey[] = [
     reason: "`task_judge.judge_protocol` names no judge",
   },
   {
+    path: "rollout.gpu_memory_utilization",
+    isIdle: ({ model }) => model.device === "cpu",
+    reason: "it shares out a card's memory, and `model.device` is cpu",
+  },
+  {
     path: "rollout.untrained_agents",
     isIdle: ({ rollout }) => rollout.trainable_targets === null,
     reason: "`rollout.trainable_targets` is null, so all agents are trained",

@@ -1,4 +1,5 @@
 /** The whole surface of the addon, function by function, as native/binding/addon.cpp exports it. */
+import type { MemoryPlan, MemoryPlanOptions } from "./memory-plan.js";
 import type {
   AdvantageOptions,
   Advantages,
@@ -148,6 +149,8 @@ export interface NativeAddon {
   trainerSaveState(trainer: TrainerHandle, dir: string): Promise<void>;
   trainerLoadState(trainer: TrainerHandle, dir: string): Promise<void>;
   trainerDispose(trainer: TrainerHandle): Promise<void>;
+
+  planMemory(configJson: string, options: MemoryPlanOptions): MemoryPlan;
 
   computeAdvantages(rewards: Float64Array, groups: Int32Array, options: AdvantageOptions): Advantages;
   grpoLoss(inputs: GrpoLossInputs, options: Partial<LossOptions>): GrpoLoss;

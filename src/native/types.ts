@@ -11,6 +11,8 @@ export interface LoadOptions {
   threads?: number;
   /** Instruction set of the CPU backend; default the best that the machine has. */
   isa?: "avx512" | "avx2" | "portable";
+  /** Most memory that the model, its engines and trainers may take on the device; 0 (default) is all there is. */
+  memoryLimitBytes?: number;
 }
 
 /** The weights of another process lie where that process has them: only the CPU's threads are a choice. */

@@ -1,22 +1,18 @@
-import { availableParallelism } from "node:os";
-import { dirname } from "node:path";
-import type { JudgeLlm } from "../agent/judge.js";
 import type { AjetConfig } from "../config/schema.js";
 import type { Engine } from "../native/engine.js";
 import { loadModel, type Model } from "../native/model.js";
 import type { EpisodeExecutor } from "../rollout/episode.js";
 import { EpisodeRunner, type UntrainedAgents } from "../rollout/episode-runner.js";
-import { InProcessExecutor } from "../rollout/in-process-executor.js";
-import { findUserClass } from "../rollout/user-code.js";
-import { WorkerPool } from "../rollout/worker-pool.js";
 import type { RunningServer } from "../serve/contract.js";
 import { startServer } from "../serve/server.js";
 import { loadTextModel } from "../serve/text-model.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { createPythonSandbox, type PythonSandbox } from "../tools/python-sandbox.js";
 import { episodeServerOptions, writeEpisodeAccess } from "./episode-access.js";
+import { createExecutor } from "./executor.js";
 import { GuardedRunner } from "./guarded-runner.js";
 import { openJudgeLlm } from "./judge-llm.js";
+import { planRun } from "./memory-plan.js";
 import { engineOptions, placeOf } from "./native-options.js";
 import { type PathRoots, resolvePath } from "./resolve-path.js";
 import { openUntrainedAgents } from "./untrained-agents.js";
@@ -26,6 +22,8 @@ export interface SessionOptions extends PathRoots {
   config: AjetConfig;
   /** Weights of this folder instead of `model.path` (a checkpoint). Texts still come from `model.path`. */
   weightsFolder?: string;
+  /** A trainer comes as well: what it needs is left out of a KV cache that fills the device. */
+  trains?: boolean;
   /** The Python tool runs without isolation where none works. */
   unsafeTools?: boolean;
   /** User code on the main thread, without time limits. */
@@ -57,7 +55,8 @@ export class Session implements AsyncDisposable {
       const sandbox = await createPythonSandbox({ unsafe: options.unsafeTools ?? false });
       owned.defer(() => sandbox.dispose());
       const model = owned.use(await loadModel(options.weightsFolder ?? modelFolder, placeOf(config)));
-      const engine = owned.use(await model.createEngine(engineOptions(config)));
+      const { plan } = planRun(config, modelFolder, { trainer: options.trains ?? false });
+      const engine = owned.use(await model.createEngine(engineOptions(config, plan)));
       let runner: GuardedRunner | undefined;
       const text = await loadTextModel(modelFolder, model, engine);
       const outside = episodeServerOptions(config);
@@ -140,40 +139,5 @@ function createRunner(
     },
     agentWaitMs: episode_api.wait_s * 1000,
     ...(untrained ? { untrained } : {}),
-  });
-}
-
-function findUserClasses({ rollout, task_judge }: AjetConfig, folder: string) {
-  const { user_workflow, workflow_args } = rollout;
-  const { judge_protocol, judge_args } = task_judge;
-  const workflow = findUserClass("rollout.user_workflow", user_workflow, folder);
-  const judge = judge_protocol === null ? null : findUserClass("task_judge.judge_protocol", judge_protocol, folder);
-  return { workflow: { ...workflow, args: workflow_args }, judge: judge && { ...judge, args: judge_args } };
-}
-
-/** Threads for workflows and judges where the configuration leaves it open. */
-const MOST_WORKER_THREADS = 4;
-
-/** A thread that holds its event loop for so long is taken to hang. */
-const STALL_MS = 10_000;
-const WORKER_HEAP_MB = 512;
-
-function createExecutor(options: SessionOptions, sandbox: PythonSandbox, llm: JudgeLlm): EpisodeExecutor {
-  const { config, yamlFile, debug } = options;
-  const { worker_threads, episode_timeout_s } = config.rollout;
-  const common = {
-    ...findUserClasses(config, dirname(yamlFile)),
-    config: config as unknown as Record<string, unknown>,
-    runPython: (code: string, timeoutMs?: number) => sandbox.run(code, timeoutMs === undefined ? {} : { timeoutMs }),
-    llm,
-  };
-  if (debug) return new InProcessExecutor(common);
-  return new WorkerPool({
-    ...common,
-    threads: worker_threads || Math.min(availableParallelism(), MOST_WORKER_THREADS),
-    stallMs: Math.min(STALL_MS, episode_timeout_s * 1000),
-    heapMb: WORKER_HEAP_MB,
-    onOutput: (text) => options.onUserOutput?.(text),
-    onStray: (message) => options.onUserOutput?.(`${message}\n`),
   });
 }

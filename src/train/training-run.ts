@@ -1,10 +1,12 @@
 import type { AjetConfig } from "../config/schema.js";
 import { describeKeysIdleOn } from "../config/without-effect.js";
+import { OutOfMemoryError } from "../native/errors.js";
 import type { Trainer } from "../native/trainer.js";
 import { TaskOrder } from "../tasks/task-order.js";
 import { Checkpoints } from "./checkpoints.js";
 import { publishWeights } from "./live-weights.js";
 import { lossOptions, trainerOptions } from "./loss-options.js";
+import { explainOutOfMemory } from "./out-of-memory.js";
 import type { RunFolder } from "./run-folder.js";
 import type { RunListener } from "./run-listener.js";
 import { newTotals, type RunState } from "./run-state.js";
@@ -27,9 +29,18 @@ export interface TrainingOptions extends SessionOptions {
 /**
  * Runs GRPO: rollout, token tree, update, step by step, with evaluations before and after.
  * @throws AbortError when `signal` fired; the last finished step is in a checkpoint then.
+ * @throws OutOfMemoryError that says what was planned and what to lower; the last checkpoint is whole.
  * @throws NumericError when a step's loss or gradient was NaN or infinite; its weights were not touched.
  */
 export async function runTraining(options: TrainingOptions): Promise<Summary> {
+  try {
+    return await train(options);
+  } catch (error) {
+    throw error instanceof OutOfMemoryError ? explainOutOfMemory(error, { ...options, trains: true }) : error;
+  }
+}
+
+async function train(options: TrainingOptions): Promise<Summary> {
   const { config, folder, listener } = options;
   const { trainer_common, project_name } = config;
   const loss = lossOptions(config);
@@ -41,7 +52,7 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
   const checkpoints = new Checkpoints(checkpointsFolder, trainer_common.keep_checkpoints);
   const from = options.resume ? checkpoints.latest() : checkpoints.refuseOlder();
   const weights = from === undefined ? {} : { weightsFolder: checkpoints.pathOf(from) };
-  await using session = await Session.open({ ...options, ...weights });
+  await using session = await Session.open({ ...options, ...weights, trains: true });
   await using trainer = await openTrainer(config, session, totalSteps, weights.weightsFolder);
   const state: RunState =
     from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);

@@ -7,6 +7,7 @@ import {
   checkpointDigest,
   jsonLines,
   readJson,
+  settings,
   temporaryFolder,
   timelessMetrics,
   timelessSummary,
@@ -17,7 +18,10 @@ import { loggedEpisodes } from "../cli/logged-episodes.js";
 const folder = temporaryFolder();
 const whole = join(folder, "whole");
 const STEPS = 4;
-const SETTINGS = { "trainer_common.keep_checkpoints": 10, "trainer_common.total_training_steps": STEPS };
+/** Holds weights, moments and a small KV cache of the tutorial's model, but not its updates. */
+const LIMIT_MB = 42;
+const TOTAL_STEPS = "trainer_common.total_training_steps";
+const SETTINGS = { "trainer_common.keep_checkpoints": 10, [TOTAL_STEPS]: STEPS };
 
 beforeAll(async () => {
   const { code, stderr } = await ajet(["train", ...tinyRun(folder, "whole", SETTINGS)]);
@@ -83,6 +87,35 @@ describe("a run that is killed", () => {
     expect(stderr).toContain("changed by --set");
     await expectSame(run);
     expect(readdirSync(join(run, "checkpoints")).sort()).toEqual(["step_1", "step_2", "step_4"]);
+  });
+});
+
+describe("a run that is out of memory", () => {
+  it("says what was planned and what to lower, and goes on with more as if nothing had been", async () => {
+    const run = join(folder, "memory");
+    const { code } = await ajet(["train", ...tinyRun(folder, "memory", { ...SETTINGS, [TOTAL_STEPS]: 2 })]);
+    expect(code).toBe(0);
+    const checkpoint = checkpointDigest(run, 2);
+
+    const resumed = ["train", "--resume", "memory", ...settings({ experiment_dir: folder, [TOTAL_STEPS]: STEPS })];
+    const small = settings({
+      "model.device": "cpu",
+      "model.memory_limit_mb": LIMIT_MB,
+      "model.share_weights": false, // shared ones are the system's, not the limit's
+      "rollout.kv_cache_mb": 4,
+      "rollout.max_model_len": 512,
+    });
+    const refused = await ajet([...resumed, ...small]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("error [ERR_AJET_OUT_OF_MEMORY]");
+    expect(refused.stderr).toMatch(/Expected \d+ bytes of memory but the limit is \d+/);
+    expect(refused.stderr).toMatch(/update +activations +4096 tokens +[\d.]+ MiB/);
+    expect(refused.stderr).toMatch(/With --set trainer_common\.max_batch_tokens=\d+ it would fit; --resume goes on/);
+    expect(checkpointDigest(run, 2)).toEqual(checkpoint);
+
+    const again = await ajet([...resumed, ...settings({ "model.memory_limit_mb": null, "rollout.max_model_len": 0 })]);
+    expect(again.code).toBe(0);
+    await expectSame(run);
   });
 });
 

@@ -11,8 +11,8 @@
 
 namespace ajet {
 
-std::shared_ptr<Backend> make_cpu_backend(int threads, const std::string& isa) {
-  return std::make_shared<cpu::CpuBackend>(threads, isa);
+std::shared_ptr<Backend> make_cpu_backend(int threads, const std::string& isa, size_t memory_limit_bytes) {
+  return std::make_shared<cpu::CpuBackend>(threads, isa, memory_limit_bytes);
 }
 
 }  // namespace ajet
@@ -64,8 +64,11 @@ void release(void* data, size_t bytes) noexcept {
 
 }  // namespace
 
-CpuBackend::CpuBackend(int threads, const std::string& isa)
-    : pool_(threads), k_(select_kernels(isa)), op_states_(static_cast<size_t>(pool_.threads())) {}
+CpuBackend::CpuBackend(int threads, const std::string& isa, size_t memory_limit_bytes)
+    : pool_(threads),
+      k_(select_kernels(isa)),
+      op_states_(static_cast<size_t>(pool_.threads())),
+      memory_limit_bytes_(memory_limit_bytes) {}
 
 CpuBackend::~CpuBackend() {
   for (const OpState& state : op_states_) {
@@ -78,7 +81,12 @@ std::string CpuBackend::description() const {
   return "cpu, " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") + k_.isa;
 }
 
-MemoryUse CpuBackend::memory() const { return {active_bytes_.load(), peak_bytes_.load(), 0}; }
+MemoryUse CpuBackend::memory() const {
+  return {.active_bytes = active_bytes_.load(),
+          .peak_bytes = peak_bytes_.load(),
+          .limit_bytes = memory_limit_bytes_,
+          .buffer_bytes = buffer_bytes()};
+}
 
 void CpuBackend::upload(void* device, const void* host, size_t bytes) { copy(device, host, bytes); }
 
@@ -97,13 +105,16 @@ void CpuBackend::zero(void* device, size_t bytes) {
 }
 
 void* CpuBackend::do_allocate(size_t bytes) {
-  void* data = allocate_zeroed(bytes);
-  if (data == nullptr) {
-    fail(ErrorCode::out_of_memory, "[allocate] Expected " + std::to_string(bytes) +
-                                       " bytes of memory but the system refused; in use: " +
-                                       std::to_string(active_bytes_.load()) + " bytes");
-  }
   const size_t active = active_bytes_.fetch_add(bytes) + bytes;
+  const bool within_limit = memory_limit_bytes_ == 0 || active <= memory_limit_bytes_;
+  void* data = within_limit ? allocate_zeroed(bytes) : nullptr;
+  if (data == nullptr) {
+    active_bytes_.fetch_sub(bytes);
+    fail(ErrorCode::out_of_memory,
+         "[allocate] Expected " + std::to_string(bytes) + " bytes of memory but " +
+             (within_limit ? "the system refused" : "the limit is " + std::to_string(memory_limit_bytes_)) +
+             "; in use: " + std::to_string(active - bytes) + " bytes");
+  }
   size_t peak = peak_bytes_.load();
   while (active > peak && !peak_bytes_.compare_exchange_weak(peak, active)) {
   }

@@ -14,7 +14,7 @@ namespace ajet::cpu {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(int threads, const std::string& isa);
+  CpuBackend(int threads, const std::string& isa, size_t memory_limit_bytes);
   ~CpuBackend() override;
 
   // cpu_backend.cpp
@@ -123,6 +123,7 @@ class CpuBackend final : public Backend {
   ThreadPool pool_;
   const Kernels& k_;
   std::vector<OpState> op_states_;
+  size_t memory_limit_bytes_;  // 0: none
   std::atomic<size_t> active_bytes_{0};
   std::atomic<size_t> peak_bytes_{0};
 };

@@ -65,10 +65,6 @@ __global__ void __launch_bounds__(128)
 
 }  // namespace
 
-size_t CudaBackend::kv_cache_bytes(int64_t blocks, int64_t layers, int64_t kv_heads, int64_t head_dim) const {
-  return static_cast<size_t>(2 * blocks * layers * kv_block_tokens * kv_heads * head_dim * dtype_bytes(compute_dtype()));
-}
-
 void CudaBackend::do_kv_write(const KvCache& cache, int64_t layer, Tensor k, Tensor v, const PagedLayout& layout) {
   require_one_dtype("kv_write", {k, v});
   if (k.dtype != cache.dtype) fail_missing("kv_write", "conversion of keys to the cache's type");

@@ -53,9 +53,11 @@ std::string CudaBackend::description() const {
 }
 
 MemoryUse CudaBackend::memory() const {
-  MemoryUse use = arena_.use();
-  use.host_bytes = host_memory_.bytes();
-  return use;
+  return {.active_bytes = arena_.active_bytes(),
+          .peak_bytes = arena_.peak_bytes(),
+          .limit_bytes = arena_.limit_bytes(),
+          .buffer_bytes = buffer_bytes(),
+          .host_bytes = host_memory_.bytes()};
 }
 
 void CudaBackend::upload(void* device, const void* host, size_t bytes) { transfers_.upload(device, host, bytes); }

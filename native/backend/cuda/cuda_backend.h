@@ -1,7 +1,5 @@
 // One NVIDIA card: bf16 weights and activations, fp32 accumulation, residual stream, statistics and master weights; or
 // everything in fp32 (CudaOptions::compute_dtype). Each op family has its own .cu, forward beside backward.
-//
-// Weights are row-major: w[rows, cols] has rows of weight_stride(cols) elements, zeros behind cols.
 #pragma once
 
 #include <memory>
@@ -13,6 +11,7 @@
 #include "backend/cuda/argument_ring.h"
 #include "backend/cuda/attention_plan.h"
 #include "backend/cuda/cublaslt.h"
+#include "backend/cuda/cuda_storage.h"
 #include "backend/cuda/device_arena.h"
 #include "backend/cuda/host_memory.h"
 #include "backend/cuda/host_staging.h"
@@ -23,9 +22,6 @@
 
 namespace ajet::cuda {
 
-// Rows of weights begin at multiples of 32 bytes (bf16) and end behind the last step of 16 of a product over cols.
-constexpr int64_t weight_stride(int64_t cols) { return (cols + 15) / 16 * 16; }
-
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(const CudaOptions& options);
@@ -35,6 +31,7 @@ class CudaBackend final : public Backend {
   std::string name() const override;
   std::string description() const override;
   DType compute_dtype() const override { return options_.compute_dtype; }
+  bool has_own_memory() const override { return true; }
   MemoryUse memory() const override;
   size_t available_bytes() const override { return arena_.available_bytes(); }
   void synchronize() override { stream_.synchronize(); }
@@ -53,8 +50,9 @@ class CudaBackend final : public Backend {
   void write_weight_rows(const Weight& w, int64_t first_row, int64_t count, const float* host) override;
   void read_weight_rows(float* host, const Weight& w, int64_t first_row, int64_t count) override;
 
-  // attention_paged.cu
-  size_t kv_cache_bytes(int64_t blocks, int64_t layers, int64_t kv_heads, int64_t head_dim) const override;
+  size_t kv_cache_bytes(int64_t blocks, int64_t layers, int64_t kv_heads, int64_t head_dim) const override {
+    return kv_bytes(blocks, layers, kv_heads, head_dim, compute_dtype());
+  }
 
   // optimizer.cu
   double sum_squares(const float* x, int64_t elements) override;

@@ -8,8 +8,6 @@
 #include <set>
 #include <utility>
 
-#include "backend/backend.h"
-
 namespace ajet::cuda {
 
 class DeviceArena {
@@ -28,7 +26,9 @@ class DeviceArena {
   // Gives segments that nobody uses back to the card.
   void release_unused() noexcept;
 
-  MemoryUse use() const { return {active_bytes_, peak_bytes_, limit_bytes_}; }
+  size_t active_bytes() const { return active_bytes_; }
+  size_t peak_bytes() const { return peak_bytes_; }
+  size_t limit_bytes() const { return limit_bytes_; }  // 0: none
   size_t reserved_bytes() const { return reserved_bytes_; }  // what the card has given
   // Of those, what nobody uses, and what the card has left; up to the limit.
   size_t available_bytes() const;

@@ -99,7 +99,12 @@ TEST("offload: bytes on the card and in host memory are those that are counted")
     config.offload = mode;
     const Trainer trainer(model, config);
     const MemoryUse use = model->backend()->memory();
-    const ArenaBytes counted = optimizer_state_bytes(model->weights().layout(), DType::bf16, mode);
+    const auto bytes_at = [&](MatrixPlace place) {
+      return ParameterArena::bytes(model->weights().layout(), DType::bf16, ArenaUse::values, place);
+    };
+    const OptimizerPlaces places = optimizer_places(*model->backend(), mode);
+    const ArenaBytes moment = bytes_at(places.moments), master = bytes_at(places.master);
+    const ArenaBytes counted{2 * moment.device + master.device, 2 * moment.host + master.host};
     CHECK_EQ(use.host_bytes, counted.host);
     return counted;
   };
