@@ -68,7 +68,7 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   virtual std::string name() const = 0;         // "cpu"
   virtual std::string description() const = 0;  // "cpu, 2 threads, avx512"
   virtual MemoryUse memory() const = 0;
-  // What can still be allocated, roughly. The CPU: without end, since its memory is the whole machine's.
+  // What can still be allocated, roughly. The CPU without a limit: without end, as its memory is the whole machine's.
   virtual size_t available_bytes() const { return SIZE_MAX; }
   virtual void synchronize() = 0;
 

@@ -23,7 +23,8 @@ EngineConfig read_engine_options(const char* op, Napi::Value value) {
   Options options(op, value);
   EngineConfig config;
   config.max_sequences = static_cast<int32_t>(options.integer("maxSequences", config.max_sequences, 1, 1 << 16));
-  config.max_batch_tokens = static_cast<int32_t>(options.integer("maxBatchTokens", config.max_batch_tokens, 1, 1 << 20));
+  config.max_batch_tokens =
+      static_cast<int32_t>(options.integer("maxBatchTokens", config.max_batch_tokens, 1, 1 << 20));
   config.max_context = static_cast<int32_t>(options.integer("maxContext", config.max_context, 0, max_int32));
   config.kv_bytes = options.integer("kvBytes", config.kv_bytes, 1, 1LL << 46);
   options.finish();

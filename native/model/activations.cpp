@@ -152,8 +152,10 @@ size_t Activations::Data::bytes(const ModelConfig& config, DType compute_dtype, 
 
 size_t Activations::Data::most_bytes(const ModelConfig& config, DType compute_dtype, int64_t tokens,
                                      const ActivationLayout& layout) {
-  const int64_t whole_chunks = tokens / layout.mlp_rows * layout.mlp_rows;
-  return std::max(bytes(config, compute_dtype, tokens, layout), bytes(config, compute_dtype, whole_chunks, layout));
+  size_t most = 0;
+  for (const int64_t rows : {tokens, tokens / layout.mlp_rows * layout.mlp_rows})
+    if (rows > 0) most = std::max(most, bytes(config, compute_dtype, rows, layout));
+  return most;
 }
 
 void Activations::Data::place(Buffer memory) {

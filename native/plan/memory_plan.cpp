@@ -74,8 +74,9 @@ class Planner {
     const size_t block = format_.kv_cache_bytes(1, model_.layers, model_.kv_heads, model_.head_dim);
     const size_t always = plan_.sum(MemoryPhase::always);
     const size_t room = demand_.budget > always ? (demand_.budget - always) / block : 0;
-    const int64_t context = demand_.engine.max_context > 0 ? demand_.engine.max_context : model_.max_position_embeddings;
-    const int64_t useful = demand_.engine.max_sequences * ((context + kv_block_tokens - 1) / kv_block_tokens);
+    const EngineConfig& engine = demand_.engine;
+    const int64_t context = engine.max_context > 0 ? engine.max_context : model_.max_position_embeddings;
+    const int64_t useful = engine.max_sequences * ((context + kv_block_tokens - 1) / kv_block_tokens);
     constexpr int64_t most = INT32_MAX / (2 * kv_block_tokens);
     return std::clamp<int64_t>(static_cast<int64_t>(std::min<size_t>(room, most)), 1, useful);
   }

@@ -3,9 +3,9 @@ import { phaseBytes } from "../native/memory-plan.js";
 import { type PlanOptions, planRun, type RunMemory } from "./memory-plan.js";
 
 /**
- * A setting with which the run would fit, as `--set` takes it: the KV cache where that is the larger part, else fewer rows a
- * pass, which change no result but for the order of sums, else the optimizer's state in host memory. Undefined where none of
- * them is enough.
+ * A setting with which the run would fit, as `--set` takes it: a smaller KV cache, layers computed again, fewer rows a pass
+ * (which change the order of sums, and nothing else), the optimizer's state in host memory. Undefined where none of them is
+ * enough.
  */
 export function fittingSetting(
   config: AjetConfig,
@@ -60,6 +60,13 @@ const SETTINGS = [
     },
     set: (config, value) => {
       config.rollout.kv_cache_mb = value;
+    },
+  }),
+  setting<"layers">({
+    key: "trainer_common.recompute",
+    values: ({ trainer_common }) => (trainer_common.recompute === "none" ? ["layers"] : []),
+    set: (config, value) => {
+      config.trainer_common.recompute = value;
     },
   }),
   setting<number>({

@@ -88,6 +88,10 @@ MemoryUse CpuBackend::memory() const {
           .buffer_bytes = buffer_bytes()};
 }
 
+size_t CpuBackend::available_bytes() const {
+  return memory_limit_bytes_ == 0 ? SIZE_MAX : memory_limit_bytes_ - active_bytes_.load();
+}
+
 void CpuBackend::upload(void* device, const void* host, size_t bytes) { copy(device, host, bytes); }
 
 void CpuBackend::download(void* host, const void* device, size_t bytes) { copy(host, device, bytes); }

@@ -21,6 +21,7 @@ class CpuBackend final : public Backend {
   std::string name() const override { return "cpu"; }
   std::string description() const override;
   MemoryUse memory() const override;
+  size_t available_bytes() const override;
   void synchronize() override {}
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;
