@@ -86,8 +86,8 @@ class Layout {
     layer.gate_up = carver.take(gate_up_rows, 2 * config_.intermediate_size);
   }
 
-  // What is needed within one layer alone; returns where it ends. The backward of attention comes behind the MLP's, whose
-  // tensors are dead by then; and so is `dattended` when the normed input is computed.
+  // What is needed within one layer alone; returns where it ends. The backward of attention comes behind the MLP's,
+  // whose tensors are dead by then; and so is `dattended` when the normed input is computed.
   size_t carve_scratch(Carver carver, Activations::Data& data, LayerActivations& shared) const {
     if (!keeps_all()) carve_attention(carver, shared);
     Carver mlp = carver, gradients = carver;

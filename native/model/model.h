@@ -37,8 +37,8 @@ enum class Keep : uint8_t {
 // How the tensors of a pass share memory.
 struct ActivationLayout {
   Keep keep = Keep::everything;
-  // Rows that go through a layer's MLP, whose tensors are the widest, at a time. The gradients of its weights add up chunk
-  // by chunk: their last bits depend on it, though not on `keep`.
+  // Rows that go through a layer's MLP, whose tensors are the widest, at a time. The gradients of its weights add up
+  // chunk by chunk: their last bits depend on it, though not on `keep`.
   int64_t mlp_rows = 4096;
   size_t lent_bytes = 0;  // see Activations::Data::lent()
 };
@@ -100,8 +100,8 @@ class Model {
 
   // Hidden states after the final norm, [tokens, hidden], in `hidden` (allocated by the caller). `activations` keep what
   // their layout says; null: the pass runs in the model's own memory and keeps nothing. `tokens` are those behind the
-  // tree's context, which needs a `cache` that passes over the earlier rows have filled; a cache takes the new rows' keys
-  // and values too.
+  // tree's context, which needs a `cache` that passes over the earlier rows have filled; a cache takes the new rows'
+  // keys and values too.
   void forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree, Activations* activations,
                     PathCache* cache = nullptr);
   // Adds the gradients of everything below the final norm's output to `gradients`. dhidden is overwritten. With a

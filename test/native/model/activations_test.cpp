@@ -3,7 +3,6 @@
 
 #include "check.h"
 #include "model/parameters.h"
-#include "model_fixtures.h"
 
 namespace ajet::test {
 namespace {
@@ -60,8 +59,8 @@ TEST("activations: what is lent takes room only beyond the scratch of a layer") 
   }
 }
 
-// Weights, a copy of them in bf16, their gradients and AdamW's moments; hidden states and their gradients; the logits and
-// what belongs to them lie in what the layers lend.
+// Weights, a copy of them in bf16, their gradients and AdamW's moments; hidden states and their gradients; the logits
+// and what belongs to them lie in what the layers lend.
 TEST("activations: Qwen3-0.6B trains on 16,384 tokens at once in 12.5 GiB") {
   const ModelConfig config = qwen3_0_6b();
   constexpr size_t tokens = 16384;

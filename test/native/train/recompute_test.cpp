@@ -1,5 +1,5 @@
-// Layers that the backward pass computes again: the bits of kept activations, in every variant of the model, at once and
-// in segments, and through the trainer's steps.
+// Layers that the backward pass computes again: the bits of kept activations, in every variant of the model, at once
+// and in segments, and through the trainer's steps.
 #include "backend/backends.h"
 #include "check.h"
 #include "model/tree_passes.h"
