@@ -45,6 +45,16 @@ const Figure& figure_named(const std::string& name) {
   fail_value("one of " + names, "the figure", name);
 }
 
+template <typename T>
+T choice(const std::string& name, const std::string& text, const std::vector<std::pair<std::string, T>>& choices) {
+  std::string names;
+  for (const auto& [known, value] : choices) {
+    if (known == text) return value;
+    names += (names.empty() ? "" : ", ") + known;
+  }
+  fail_value("one of " + names, name, text);
+}
+
 void set_option(Options& options, const std::string& name, const std::string& value) {
   if (name == "--device") {
     options.device.device = value;
@@ -53,14 +63,20 @@ void set_option(Options& options, const std::string& name, const std::string& va
   } else if (name == "--threads") {
     options.device.threads = static_cast<int>(number(name, value, 0));
   } else if (name == "--scale") {
-    if (value != "full" && value != "small") fail_value("full or small", name, value);
-    options.scale = value == "small" ? Scale::small : Scale::full;
+    options.scale = choice<Scale>(name, value, {{"full", Scale::full}, {"small", Scale::small}});
   } else if (name == "--seconds") {
     options.seconds = number(name, value, 0);
   } else if (name == "--models") {
     options.models = split(value);
   } else if (name == "--batch-tokens") {
     options.batch_tokens = static_cast<int64_t>(number(name, value, 1));
+  } else if (name == "--recompute") {
+    options.recompute = choice<Recompute>(name, value, {{"none", Recompute::none}, {"layers", Recompute::layers}});
+  } else if (name == "--offload") {
+    options.offload = choice<OptimizerOffload>(name, value,
+                                               {{"none", OptimizerOffload::none},
+                                                {"moments", OptimizerOffload::moments},
+                                                {"moments_and_master", OptimizerOffload::moments_and_master}});
   } else if (name == "--exchange") {
     options.exchange = value;
   } else {

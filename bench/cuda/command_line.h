@@ -1,5 +1,6 @@
 // FIGURE... [--device auto|cpu|cuda|cuda:N] [--dtype float32|bfloat16] [--threads N] [--scale full|small] [--seconds S]
-// [--models NAME,NAME] [--batch-tokens N] [--exchange FOLDER]; `all` is every figure of figure.cpp.
+// [--models NAME,NAME] [--batch-tokens N] [--recompute none|layers] [--offload none|moments|moments_and_master]
+// [--exchange FOLDER]; `all` is every figure of figure.cpp.
 #pragma once
 
 #include <string>

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "backend/device.h"
 #include "base/json.h"
+#include "train/trainer.h"
 
 namespace ajet::bench {
 
@@ -21,6 +23,9 @@ struct Options {
   double seconds = 1.0;             // of one measurement, warm-up apart
   std::vector<std::string> models;  // names of model_shape(); empty: the figure's own
   int64_t batch_tokens = 0;         // TrainerConfig::max_batch_tokens; 0: the whole tree at once
+  // Of updates; unset: what the trainer chooses, and for `long` what saves memory beside it.
+  std::optional<Recompute> recompute;
+  std::optional<OptimizerOffload> offload;
   std::string exchange;             // folder for the PyTorch twin's inputs; empty: none are written
 };
 

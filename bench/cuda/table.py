@@ -49,7 +49,7 @@ def fastest_rate(lines, figure, work):
 
 def fastest_twin(lines, ours):
     twins = [line for line in lines if line.get("side") == "pytorch" and line.get("figure") == ours["figure"]
-             and line.get("name") == ours["name"]]
+             and ours["name"].startswith(line["name"])]  # ajet's may tell of memory that it saves
     return min(twins, key=lambda line: line["seconds"], default=None)
 
 

@@ -111,6 +111,17 @@ TEST("bench: an update computes the tokens that its work counts, under the sampl
   }
 }
 
+TEST("bench: an update may save memory in the ways that the trainer has") {
+  const std::vector<Json> lines = run({"long"});
+  CHECK_EQ(lines.size(), size_t{3});
+  CHECK(text(lines[1], "name").ends_with(", layers recomputed"));
+  CHECK(number(lines[0], "tokens_recomputed") == 0 && number(lines[1], "tokens_recomputed") > 0);
+  CHECK(number(lines[1], "peak_bytes") < number(lines[0], "peak_bytes"));
+  CHECK_EQ(number(lines[1], "grad_norm"), number(lines[0], "grad_norm"));
+  const Json only = run({"long", "--recompute", "none", "--offload", "moments"}).at(0);
+  CHECK(text(only, "name").ends_with(", moments in host memory"));
+}
+
 TEST("bench: the twin's inputs are the models and tokens of the figures") {
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("ajet-bench-" + std::to_string(getpid()));
   run({"update", "decode", "--models", "small-qwen3", "--exchange", folder});
@@ -129,9 +140,11 @@ TEST("bench: the twin's inputs are the models and tokens of the figures") {
 TEST("bench: what cannot be measured is refused with what can") {
   CHECK_ERROR(parse_command({}), "Expected one of all, copy, product");
   CHECK_ERROR(parse_command({"speed"}), "received \"speed\"");
-  CHECK_ERROR(parse_command({"copy", "--scale", "large"}), "Expected full or small for --scale");
+  CHECK_ERROR(parse_command({"copy", "--scale", "large"}), "Expected one of full, small for --scale");
   CHECK_ERROR(parse_command({"copy", "--seconds", "1s"}), "Expected a number from 0 on for --seconds");
   CHECK_ERROR(parse_command({"copy", "--batch-tokens", "0"}), "Expected a number from 1 on for --batch-tokens");
+  CHECK_ERROR(parse_command({"update", "--recompute", "all"}), "Expected one of none, layers for --recompute");
+  CHECK_ERROR(parse_command({"update", "--offload", "all"}), "Expected one of none, moments, moments_and_master");
   CHECK_ERROR(parse_command({"copy", "--fast", "1"}), "Unknown option --fast");
   CHECK_ERROR(parse_command({"copy", "--device"}), "Expected a value behind --device");
   CHECK_ERROR(run({"update", "--models", "gpt"}), "Expected one of qwen2.5-1.5b, qwen3-0.6b");
