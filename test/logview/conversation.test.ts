@@ -100,6 +100,14 @@ describe("messages", () => {
     ]);
   });
 
+  it("are a tool's where the template lets the user say what a tool answered", () => {
+    const answer = ["<|im_start|>", "user", "\n", "<tool", "_response>", "\n", "4", "</tool_response>", "<|im_end|>"];
+    const question = ["<|im_start|>", "user\n", "What is a <tool_response>?", "<|im_end|>"];
+    const texts = [...answer, ...question];
+    const none = texts.map(() => -1);
+    expect(messagesOf(texts, none).map(({ role }) => role)).toEqual(["tool", "user"]);
+  });
+
   it("are turns where the template is not known, and where its token is only spoken of", () => {
     expect(messagesOf(["a", "b", "c", "d"], [-1, 0, 0, -1])).toEqual([
       { role: "prompt", from: 0, to: 1 },

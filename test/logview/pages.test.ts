@@ -29,6 +29,7 @@ beforeAll(async () => {
   const texts = [HOSTILE, ...Array.from({ length: 49 }, (_, i) => (i % 12 === 0 ? " line\n" : ` word${i}`))];
   run = await makeRun(experiments, "long", {
     texts,
+    settings: { key: "plain", gone: 1 },
     change: (groups, step) => {
       if (step === 1) return withReply(groups, words, "a long one");
       return step === 2 ? withReply(groups, [ownId(0), ownId(1)], HOSTILE) : groups;
@@ -82,6 +83,10 @@ describe.skipIf(!hasChromium)("the pages", () => {
     for (const box of await page.locator(".run input").all()) await box.check();
     await page.locator(".settings tbody tr.differs").first().waitFor();
     expect(await page.locator(".settings").innerText()).toContain(JSON.stringify(HOSTILE).slice(1, 40));
+    const unknown = page.locator(".settings details");
+    expect(await unknown.locator("tr.absent").isVisible()).toBe(false);
+    await unknown.getByText("1 that only one of them has").click();
+    expect(await unknown.locator("tr.absent").innerText()).toContain("gone");
     await expectQuiet();
   });
 

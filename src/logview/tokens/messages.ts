@@ -15,6 +15,10 @@ const HEADERS = [
 
 /** Longer texts after an opening token are no role. */
 const MOST_ROLE = 24;
+/** Templates that have no role for tools let the user say what they answered. */
+const TOOL_ANSWER = "<tool_response>";
+/** Characters in which all of that stands. */
+const MOST_HEAD = MOST_ROLE + TOOL_ANSWER.length + 8;
 
 /**
  * Where messages begin, by the template's own tokens; where it has none that are known, by turns of prompt and reply.
@@ -34,12 +38,11 @@ export function messagesOf(texts: readonly string[], sampledBy: readonly number[
 
 function roleAfter(texts: readonly string[], at: number, close: string): string | undefined {
   let text = "";
-  for (let i = at + 1; i < texts.length && text.length <= MOST_ROLE; i++) {
-    text += texts[i];
-    const end = text.indexOf(close);
-    if (end >= 0) return text.slice(0, end).trim() || undefined;
-  }
-  return undefined;
+  for (let i = at + 1; i < texts.length && text.length < MOST_HEAD; i++) text += texts[i];
+  const end = text.indexOf(close);
+  const role = end < 0 || end > MOST_ROLE ? "" : text.slice(0, end).trim();
+  const said = text.slice(end + close.length).trimStart();
+  return role === "user" && said.startsWith(TOOL_ANSWER) ? "tool" : role || undefined;
 }
 
 function turns(sampledBy: readonly number[]): Message[] {
