@@ -110,7 +110,7 @@ function legend(series: readonly CurveSeries[], width: number): string {
     .filter(({ faint, label }) => !faint && label !== "")
     .map(({ label, color, dash }) => {
       const at = x;
-      x += 30 + label.length * 5.6;
+      x += 31 + label.length * 5.9;
       const dashes = dash ? ` stroke-dasharray="${dash.join(" ")}"` : "";
       return at > width - 40
         ? ""
