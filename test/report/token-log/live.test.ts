@@ -13,6 +13,14 @@ const folder = logFolder();
 const TINY = { groups: 1, episodes: 2, turns: 1, prompt: 6, sampled: 4 };
 const stepsOf = async (reader: TokenLogReader) => (await reader.steps()).map(({ step }) => step);
 
+/** Every segment has the texts of its own tokens. */
+async function expectTexts(reader: TokenLogReader, key: string): Promise<void> {
+  const { calls, vocabulary } = await reader.episode(key);
+  const ids = calls.flatMap(({ promptIds, sampledIds }) => [...promptIds, ...sampledIds]);
+  expect(ids.length).toBeGreaterThan(0);
+  expect(ids.filter((id) => !vocabulary.has(id))).toEqual([]);
+}
+
 describe("a log that is being written", () => {
   it("has a step as a whole or not at all, however slowly it comes", async () => {
     await writeSteps(folder.path, [1, 2]);
@@ -122,8 +130,10 @@ describe("a writer", () => {
       { keepSteps: 16 },
       TINY,
     );
-    const steps = await stepsOf(await TokenLogReader.open(folder.path));
+    const reader = await TokenLogReader.open(folder.path);
+    const steps = await stepsOf(reader);
     expect(steps.at(-1)).toBe(50);
+    for (const step of steps) await expectTexts(reader, `${step}.0`);
     expect(steps.length).toBeGreaterThanOrEqual(16);
     expect(steps.length).toBeLessThanOrEqual(18);
   });
@@ -137,10 +147,15 @@ describe("a writer", () => {
       writer.append(step, generatedStep(step, TINY));
       expect(total()).toBeLessThanOrEqual(maxBytes);
     }
-    writer.close();
     const steps = await stepsOf(await TokenLogReader.open(folder.path));
     expect(steps.length).toBeGreaterThan(18);
     expect(steps.at(-1)).toBe(60);
+    // A step for which several segments make room.
+    const segments = folder.segments().length;
+    writer.append(61, generatedStep(61, { ...TINY, groups: 16, prompt: 40 }));
+    writer.close();
+    expect(segments - folder.segments().length).toBeGreaterThanOrEqual(1);
+    expect(total()).toBeLessThanOrEqual(maxBytes);
   });
 
   it("says where it cannot write", async () => {
@@ -169,10 +184,7 @@ describe("a writer", () => {
       writer.append(step, generatedStep(step, SHAPE));
       writer.close();
       await reader.refresh();
-      const { calls, vocabulary } = await reader.episode(`${step}.0`);
-      for (const { promptIds, sampledIds } of calls) {
-        for (const id of [...promptIds, ...sampledIds]) expect(vocabulary.has(id)).toBe(true);
-      }
+      await expectTexts(reader, `${step}.0`);
     } finally {
       spawnSync("umount", [disk]);
     }
