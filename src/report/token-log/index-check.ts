@@ -35,7 +35,7 @@ function holds(
 ): boolean {
   return names.every((name) => {
     const column = (columns as Record<string, unknown>)[name];
-    return Array.isArray(column) && column.length === length && column.every((value) => passes(value));
+    return Array.isArray(column) && column.length === length && column.every(passes);
   });
 }
 
