@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { appendFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { generatedStep, tokenBytes } from "../../../bench/campaigns/generated-steps.mjs";
 import { TokenLogReader } from "../../../src/report/token-log/reader.js";
@@ -98,6 +98,19 @@ describe("a log that is being written", () => {
     ]);
     expect((await reader.episode("2.1")).calls).toHaveLength(3);
     await expect(reader.episode("2.2")).rejects.toThrow(/has no episode 2\.2/);
+  });
+
+  it("is seen anew where another file has its name and its inode, as after a removal", async () => {
+    await writeSteps(folder.path, [1, 2], {}, { ...SHAPE, episodes: 1 });
+    const reader = await TokenLogReader.open(folder.path);
+    expect(await stepsOf(reader)).toEqual([1, 2]);
+    const other = temporaryFolder(true);
+    await writeSteps(other, [1, 2, 3]);
+    const [file = ""] = folder.segments();
+    writeFileSync(file, readFileSync(join(other, basename(file))));
+    expect(await reader.refresh()).toBe(true);
+    expect((await reader.steps()).map(({ episodes }) => episodes)).toEqual([6, 6, 6]);
+    expect((await reader.episode("1.5")).calls).toHaveLength(3);
   });
 
   it("goes from one step on to who wants to", async () => {

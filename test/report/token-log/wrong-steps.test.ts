@@ -78,10 +78,10 @@ describe("a log that says something wrong under right checksums", () => {
     else expect((await reader.episode("1.1")).calls).toHaveLength(2);
   });
 
-  it("never does worse than a FileError: 300 random changes", async () => {
+  it("never does worse than a FileError: 200 random changes", async () => {
     const next = random(11);
     let refused = 0;
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 200; round++) {
       const target = Math.floor(next() * 4); // the index, the group or one of its episodes
       write({
         index: (json) => (target === 3 ? changedValue(json, next) : json),
@@ -96,6 +96,6 @@ describe("a log that says something wrong under right checksums", () => {
         });
       }
     }
-    expect(refused).toBeGreaterThan(100);
+    expect(refused).toBeGreaterThan(60);
   });
 });
