@@ -31,7 +31,7 @@ struct UpdateCase {
   std::string figure, model;
   GroupShape shape;
   Saving saving;
-  bool first = false;  // of the figure
+  bool first;  // of the figure
 
   std::string name() const { return model + ", " + shape.text(); }
 };
@@ -108,13 +108,12 @@ void measure_cases(Bench& bench, const std::string& figure, std::vector<std::str
   if (!options.models.empty()) models = options.models;
   if (options.recompute || options.offload)
     savings = {{options.recompute.value_or(Recompute::automatic), options.offload.value_or(OptimizerOffload::none)}};
-  UpdateCase update{.figure = figure, .first = true};
+  bool first = true;
   for (const std::string& model : models) {
     for (const GroupShape& shape : shapes) {
       for (const Saving& saving : savings) {
-        update.model = model, update.shape = shape, update.saving = saving;
-        measure_case(bench, update);
-        update.first = false;
+        measure_case(bench, {figure, model, shape, saving, first});
+        first = false;
       }
     }
   }
