@@ -61,7 +61,7 @@ void measure_head(Bench& bench) {
   const std::vector<TreePart> parts = cut_tree(tree, rows);
   const HeadRows head_rows(tree, cut_part(parts.front(), rows).front());
   HeadPass pass(backend, shape.hidden_size, shape.vocab_size);
-  const int64_t chunk_rows = HeadPass::chunk_rows(shape.vocab_size, TrainerConfig{}.head_scratch_bytes);
+  const int64_t chunk_rows = HeadPass::chunk_rows(shape.vocab_size, TrainerConfig{}.head_scratch_bytes, rows);
   pass.place(backend->allocate(HeadPass::bytes(shape.hidden_size, shape.vocab_size, backend->compute_dtype(), chunk_rows)),
              chunk_rows);
   const auto run = [&](bool with_gradient) {
