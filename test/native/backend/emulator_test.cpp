@@ -165,7 +165,7 @@ TEST("device memory is reused, merged and limited") {
   arena.free(b, (1 << 20) - 100);
   CHECK(arena.allocate(2 << 20) == a);
   CHECK_EQ(arena.reserved_bytes(), size_t{2} << 20);
-  CHECK_EQ(arena.use().active_bytes, size_t{2} << 20);
+  CHECK_EQ(arena.active_bytes(), size_t{2} << 20);
   CHECK_ERROR(arena.allocate(size_t{63} << 20), "[allocate] Expected 66060288 bytes of device memory");
   // The card is full: what nobody uses is given back and asked for again in one piece.
   emulator::set_device_memory(size_t{32} << 20);
