@@ -15,8 +15,8 @@ void Transfers::upload(void* device, const void* host, size_t bytes) {
     const size_t count = std::min(part_bytes, bytes - done);
     char* pinned = ring_.data() + ring_.take(count);
     std::memcpy(pinned, static_cast<const char*>(host) + done, count);
-    AJET_CUDA(
-        cudaMemcpyAsync(static_cast<char*>(device) + done, pinned, count, cudaMemcpyDefault, stream_.handle()));
+    char* to = static_cast<char*>(device) + done;
+    AJET_CUDA(cudaMemcpyAsync(to, pinned, count, cudaMemcpyDefault, stream_.handle()));
   }
 }
 
