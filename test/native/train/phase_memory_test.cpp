@@ -199,7 +199,7 @@ TEST("phase memory: an update that there is no memory for changes nothing, and o
   auto unlimited = limited_model(0);
   Trainer first(unlimited, small_batches(1e-2));
   const size_t loaded = unlimited->backend()->memory().buffer_bytes;
-  const auto step = small_step(first);
+  const auto step = recorded_step(first, 9);
   first.step(step->batch, loss_preset("ajet"));
   const size_t needed = unlimited->phase_memory().bytes();
 
