@@ -11,8 +11,10 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** The longest first. */
 const NATIVE_TESTS = [
-  "backend/ajet_test_cuda_emulated",
-  ...["backend", "train", "infer", "bench", "model", "base"].map((module) => `${module}/ajet_test_${module}`),
+  ["backend/ajet_test_cuda_emulated"],
+  ...["backend", "train", "infer", "bench", "model", "base"].map((module) => [`${module}/ajet_test_${module}`]),
+  ["infer/ajet_test_infer_emulated", { args: ["engine"] }],
+  ["infer/ajet_test_infer", { env: { AJET_TEST_PIPELINED: "1" } }],
 ];
 const selected = process.argv.slice(2);
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -46,7 +48,8 @@ async function runNativeTests() {
   const waiting = [...NATIVE_TESTS];
   const runNext = async () => {
     for (let test = waiting.shift(); test !== undefined; test = waiting.shift()) {
-      const stdout = await outputOf(join(ROOT, "build-tests/test/native", test));
+      const [program, options] = test;
+      const stdout = await outputOf(join(ROOT, "build-tests/test/native", program), options);
       const counts = /^(\d+) passed, (\d+) failed$/m.exec(stdout);
       totals.passed += Number(counts?.[1] ?? 0);
       // A crash leaves no line, and counts.
@@ -57,9 +60,9 @@ async function runNativeTests() {
 }
 
 /** Runs a program to its end, whatever that is, and shows what it wrote. */
-function outputOf(program) {
+function outputOf(program, { args = [], env = {} } = {}) {
   return new Promise((resolve) => {
-    execFile(program, { maxBuffer: 2 ** 28 }, (_, stdout, stderr) => {
+    execFile(program, args, { maxBuffer: 2 ** 28, env: { ...process.env, ...env } }, (_, stdout, stderr) => {
       console.log(stdout, stderr);
       resolve(stdout);
     });

@@ -13,6 +13,7 @@ struct AdamwStep {
   float step_size;        // with the first moment's bias correction
   float root_correction;  // of the second moment's root
   float epsilon;
+  friend bool operator==(const AdamwStep&, const AdamwStep&) = default;
 };
 
 }  // namespace ajet

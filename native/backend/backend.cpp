@@ -2,6 +2,7 @@
 #include "backend/backend.h"
 
 #include <string>
+#include <vector>
 
 #include "backend/checks.h"
 
@@ -27,6 +28,30 @@ DeviceMemoryHandle Backend::export_memory(const void*) const {
 
 Buffer Backend::import_memory(const DeviceMemoryHandle&, size_t) {
   fail(ErrorCode::internal, "[import_memory] The memory of " + name() + " is shared as the host's");
+}
+
+// ---- readback -----------------------------------------------------------------------------------------
+
+namespace {
+
+// Of a backend whose work is done when it is called.
+class SynchronousReadback final : public Readback {
+ public:
+  SynchronousReadback(Backend& backend, size_t max_bytes) : backend_(backend), bytes_(max_bytes) {}
+  void start(const void* device, size_t bytes) override { backend_.download(bytes_.data(), device, bytes); }
+  const void* wait() override { return bytes_.data(); }
+
+ private:
+  Backend& backend_;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace
+
+void Backend::run_recorded(const RecordingKey&, const std::function<void()>& work) { work(); }
+
+std::unique_ptr<Readback> Backend::make_readback(size_t max_bytes) {
+  return std::make_unique<SynchronousReadback>(*this, max_bytes);
 }
 
 // ---- groups of rows ------------------------------------------------------------------------------------
@@ -68,11 +93,11 @@ void Backend::linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) {
 
 // ---- embedding ----------------------------------------------------------------------------------------
 
-void Backend::embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) {
+void Backend::embedding(Tensor y, std::span<const int32_t> ids, const Weight& w, std::span<const TokenLogprob> drawn) {
   check_weight("embedding", "w", w, w.rows, w.cols, compute_dtype());
   check_matrix("embedding", "y", y, static_cast<int64_t>(ids.size()), w.cols, compute_dtype());
-  check_ids("embedding", "ids", ids, w.rows);
-  if (!ids.empty()) do_embedding(y, ids, w);
+  check_ids("embedding", "ids", ids, w.rows, -static_cast<int64_t>(drawn.size()));
+  if (!ids.empty()) do_embedding(y, ids, w, drawn);
 }
 
 void Backend::embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) {
@@ -260,28 +285,23 @@ void Backend::logits_backward(Tensor logits, std::span<const float> inverse_temp
   if (logits.rows > 0) do_logits_backward(logits, inverse_temperature, lse, entropy, dentropy, row, token, dlogprob);
 }
 
-void Backend::sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
-                     std::span<const SampleRow> rows) {
+void Backend::sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) {
   check_matrix("sample", "logits", logits);
   check_size("sample", "rows", rows, logits.rows);
-  check_size("sample", "tokens", tokens, logits.rows);
-  check_size("sample", "logprobs", logprobs, logits.rows);
+  check_size("sample", "drawn", drawn, logits.rows);
   if (logits.rows > 0 && logits.cols == 0) fail_check("sample", "at least one column", "logits", "0");
-  if (logits.rows > 0) do_sample(tokens, logprobs, logits, rows);
+  if (logits.rows > 0) do_sample(drawn, logits, rows);
 }
 
-void Backend::top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
-                           float inverse_temperature) {
+void Backend::top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) {
   check_matrix("top_logprobs", "logits", logits);
-  check_size("top_logprobs", "logprobs", logprobs, static_cast<int64_t>(tokens.size()));
   if (row < 0 || row >= logits.rows) {
     fail_check("top_logprobs", text("a row in [0, ", logits.rows, ")"), "row", std::to_string(row));
   }
-  if (static_cast<int64_t>(tokens.size()) > logits.cols) {
-    fail_check("top_logprobs", text("at most ", logits.cols, " elements"), "tokens",
-               std::to_string(tokens.size()));
+  if (static_cast<int64_t>(top.size()) > logits.cols) {
+    fail_check("top_logprobs", text("at most ", logits.cols, " elements"), "top", std::to_string(top.size()));
   }
-  if (!tokens.empty()) do_top_logprobs(tokens, logprobs, logits, row, inverse_temperature);
+  if (!top.empty()) do_top_logprobs(top, logits, row, inverse_temperature);
 }
 
 // ---- optimizer ----------------------------------------------------------------------------------------

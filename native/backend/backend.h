@@ -6,6 +6,7 @@
 // from a tree or from KV blocks. Gradients that sum over tokens use one fixed order.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -44,6 +45,12 @@ struct SampleRow {
   uint64_t offset = 0;  // counter: the token's index in its completion
 };
 
+// A drawn token, or one of a row's most likely, in the device's memory and in the host's.
+struct TokenLogprob {
+  int32_t token = -1;  // -1: the row's logits hold NaN or infinity
+  float logprob = 0.0F;
+};
+
 struct AdamwArgs {
   float learning_rate;
   float beta1 = 0.9F;
@@ -63,6 +70,24 @@ struct AdamwParameter {
   AdamwArgs args;
 };
 
+// Work that comes again and again, of one owner: a number that tells apart what differs in more than the contents of host
+// arrays (for a decode pass, its rows).
+struct RecordingKey {
+  const void* owner;
+  int64_t number;
+  auto operator<=>(const RecordingKey&) const = default;
+};
+
+// Bytes on their way from the device to the host.
+class Readback {
+ public:
+  virtual ~Readback() = default;  // waits for them
+  // Queues the copy behind all work so far.
+  virtual void start(const void* device, size_t bytes) = 0;
+  // Waits until what was started last is here. Valid until the next start().
+  virtual const void* wait() = 0;
+};
+
 class Backend : public StorageFormat, public std::enable_shared_from_this<Backend> {
  public:
   virtual std::string name() const = 0;         // "cpu"
@@ -78,6 +103,13 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void copy(void* device_to, const void* device_from, size_t bytes) = 0;
   virtual void zero(void* device, size_t bytes) = 0;
+  // Of at most so many bytes at a time.
+  virtual std::unique_ptr<Readback> make_readback(size_t max_bytes);
+  // Runs work(), ops on this backend. A device may keep what they queue, to queue it faster when the key comes again; what
+  // is computed is the same.
+  virtual void run_recorded(const RecordingKey& key, const std::function<void()>& work);
+  // Whether ops return before they are done, so that a host may prepare the next ones meanwhile.
+  virtual bool is_asynchronous() const { return false; }
 
   // ---- the host's memory beside the device's ----------------------------------------------------------
   // Zero-filled host memory that ops take as they take the device's, at the speed of the bus between them, and that
@@ -114,8 +146,9 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   void linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x);
 
   // ---- embedding ------------------------------------------------------------------------------------
-  // y[m,:] = w[ids[m],:]
-  void embedding(Tensor y, std::span<const int32_t> ids, const Weight& w);
+  // y[m,:] = w[ids[m],:]. An id -1 - i stands for drawn[i].token; `drawn` is device memory. (Where that token is -1, y[m,:]
+  // is any row: whoever reads the draw learns of it.)
+  void embedding(Tensor y, std::span<const int32_t> ids, const Weight& w, std::span<const TokenLogprob> drawn = {});
   // dw[ids[m],:] += dy[m,:], rows in ascending m
   void embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy);
 
@@ -180,12 +213,12 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   void logits_backward(Tensor logits, std::span<const float> inverse_temperature, std::span<const float> lse,
                        std::span<const float> entropy, std::span<const float> dentropy, std::span<const int32_t> row,
                        std::span<const int32_t> token, std::span<const float> dlogprob);
-  // Draws one token a row and returns its log-prob (by log_sum_exp and gather_logprobs at the row's temperature).
-  // logits are left unchanged. Filters in the order top_k, top_p, min_p; ties keep the lower token id.
-  void sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, std::span<const SampleRow> rows);
-  // The `count` most likely tokens of a row with their log-probs, most likely first, lower id first on ties.
-  void top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
-                    float inverse_temperature);
+  // Draws one token a row, with its log-prob (by log_sum_exp and gather_logprobs at the row's temperature), into device
+  // memory: drawn[rows]. logits are left unchanged. Filters in the order top_k, top_p, min_p; ties keep the lower id.
+  void sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows);
+  // The top.size() most likely tokens of a row with their log-probs, most likely first, lower id first on ties, into
+  // device memory. Of no meaning where sample() says that the row is not finite.
+  void top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature);
 
   // ---- optimizer, over flat storage (elements a multiple of 16, f32) ---------------------------------
   // Σ x², in double, over a fixed partition.
@@ -210,7 +243,8 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   virtual void do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) = 0;
   virtual void do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accumulate) = 0;
   virtual void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) = 0;
-  virtual void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) = 0;
+  virtual void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w,
+                            std::span<const TokenLogprob> drawn) = 0;
   virtual void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) = 0;
   virtual void do_rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) = 0;
   virtual void do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor dy, Tensor x, Tensor weight,
@@ -242,10 +276,8 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
                                   std::span<const float> lse, std::span<const float> entropy,
                                   std::span<const float> dentropy, std::span<const int32_t> row,
                                   std::span<const int32_t> token, std::span<const float> dlogprob) = 0;
-  virtual void do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
-                         std::span<const SampleRow> rows) = 0;
-  virtual void do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
-                               float inverse_temperature) = 0;
+  virtual void do_sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) = 0;
+  virtual void do_top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) = 0;
 };
 
 // threads 0: one per core. isa: "" picks the best the machine has; "portable", "avx2", "avx512" force one

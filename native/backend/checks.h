@@ -82,10 +82,11 @@ inline void check_size(const char* op, const char* name, std::span<T> values, in
 }
 
 // Every value lies in [0, limit).
-inline void check_ids(const char* op, const char* name, std::span<const int32_t> ids, int64_t limit) {
+inline void check_ids(const char* op, const char* name, std::span<const int32_t> ids, int64_t limit,
+                      int64_t least = 0) {
   for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0 || ids[i] >= limit) {
-      fail_check(op, text("ids in [0, ", limit, ")"), name, text(ids[i], " at index ", i));
+    if (ids[i] < least || ids[i] >= limit) {
+      fail_check(op, text("ids in [", least, ", ", limit, ")"), name, text(ids[i], " at index ", i));
     }
   }
 }

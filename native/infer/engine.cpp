@@ -8,8 +8,7 @@
 
 #include "base/error.h"
 #include "infer/kv_memory.h"
-#include "infer/paged_batch.h"
-#include "infer/sampler.h"
+#include "infer/pipeline.h"
 #include "infer/scheduler.h"
 #include "model/weights_access.h"
 
@@ -18,10 +17,12 @@ namespace {
 
 int64_t blocks_for(int64_t tokens) { return (tokens + kv_block_tokens - 1) / kv_block_tokens; }
 
-FinishReason finish_reason(const Sequence& sequence, int32_t token) {
+// After the sequence's last known token.
+FinishReason finish_reason(const Sequence& sequence) {
   const auto& stops = sequence.sampling.stop_token_ids;
-  if (std::find(stops.begin(), stops.end(), token) != stops.end()) return FinishReason::stop;
-  return sequence.sampled() == sequence.sampling.max_tokens ? FinishReason::length : FinishReason::none;
+  if (std::find(stops.begin(), stops.end(), sequence.tokens.back()) != stops.end()) return FinishReason::stop;
+  return sequence.known() - sequence.prompt_tokens == sequence.sampling.max_tokens ? FinishReason::length
+                                                                                   : FinishReason::none;
 }
 
 }  // namespace
@@ -32,14 +33,15 @@ struct Engine::State {
   void check_fits(int64_t prompt, int32_t max_tokens) const;
   bool cached_kv_is_stale() const { return !kv_memory.held() || model->version() != version; }
   void drop_stale_kv();
+  bool launch();
   void compute();
   void apply(std::vector<TokenEvent>& events);
   void end_choice(uint64_t request);
+  void drop_computed();
 
   std::shared_ptr<Model> model;
   EngineConfig config;
   Scheduler scheduler;
-  Sampler sampler;
   uint64_t version;  // of the weights that the cached KV was computed under
   uint64_t arrivals = 0;
   std::unordered_map<uint64_t, int32_t> live;  // request -> choices that have not ended
@@ -47,26 +49,23 @@ struct Engine::State {
   EngineStats stats;
 
   KvMemory kv_memory;
-  Buffer hidden_buffer;
   KvCache cache;
-
-  // Of the current step, reused.
-  Schedule schedule;
-  PagedBatch batch;
-  std::vector<TokenEvent> drawn;  // one for each of batch.due_sequences()
+  Schedule schedule;  // of the pass that was launched last; reused
+  Pipeline pipeline;
 };
 
 Engine::State::State(std::shared_ptr<Model> shared_model, const EngineConfig& requested)
     : model(std::move(shared_model)),
       config(resolve(requested, model->config(), *model->backend())),
       scheduler(config.kv_blocks, config.max_sequences, config.max_batch_tokens),
-      sampler(model, config.max_sequences),
       version(model->version()),
-      kv_memory(model, engine_bytes(config, model->config(), *model->backend()).kv_cache) {
+      kv_memory(model, engine_bytes(config, model->config(), *model->backend()).kv_cache),
+      pipeline(model, config) {
+  config.pipelined =
+      model->attached() == nullptr && config.pipelined.value_or(model->backend()->is_asynchronous());
   const ModelConfig& shape = model->config();
-  const DType dtype = model->backend()->compute_dtype();
-  cache = {kv_memory.reclaim(), dtype, config.kv_blocks, shape.layers, shape.kv_heads, shape.head_dim};
-  hidden_buffer = model->backend()->allocate(engine_bytes(config, shape, *model->backend()).hidden);
+  cache = {kv_memory.reclaim(), model->backend()->compute_dtype(), config.kv_blocks, shape.layers, shape.kv_heads,
+           shape.head_dim};
 }
 
 // KV of earlier weights, or KV whose memory a trainer has had.
@@ -76,31 +75,36 @@ void Engine::State::drop_stale_kv() {
   version = model->version();
 }
 
-// One forward pass over the scheduled rows, and a draw from each row that is due.
+// Queues the next pass. False where there is none before those in flight have ended.
+bool Engine::State::launch() {
+  scheduler.schedule(schedule);
+  if (schedule.runs.empty()) return false;
+  pipeline.launch(schedule, cache, version);
+  for (const ScheduledRun& run : schedule.runs) scheduler.advance(run);
+  return true;
+}
+
+// Waits for the oldest pass, behind which the next one is queued first where the engine is pipelined.
 void Engine::State::compute() {
-  for (const BlockCopy& copy : schedule.copies)
-    model->backend()->kv_copy_block(cache, copy.to, copy.from, copy.tokens);
-  batch.build(schedule.runs);
-  const int64_t width = model->config().hidden_size;
-  const Tensor hidden{hidden_buffer.data(), cache.dtype, schedule.rows, width, width};
-  model->forward_paged(hidden, batch.tokens(), batch.layout(), cache);
-  drawn.clear();
-  sampler.draw(hidden, batch.due_rows(), batch.due_sequences(), drawn);
+  if (cached_kv_is_stale() && pipeline.in_flight() == 0) drop_stale_kv();
+  if (pipeline.in_flight() == 0 && !launch())
+    fail(ErrorCode::internal, "[engine.step] Expected a sequence to run but none could");
+  if (*config.pipelined && !cached_kv_is_stale()) launch();
+  pipeline.wait();
 }
 
 void Engine::State::apply(std::vector<TokenEvent>& events) {
-  for (const ScheduledRun& run : schedule.runs) scheduler.advance(run);
-  const auto due = batch.due_sequences();
-  stats.generated_tokens += due.size();
   bool any_finished = false;
-  for (size_t i = 0; i < due.size(); ++i) {
-    TokenEvent& event = drawn[i];
-    event.version = version;
-    event.cached_tokens = due[i]->cached_tokens;
-    due[i]->tokens.push_back(event.token);
-    event.finish = finish_reason(*due[i], event.token);
+  for (Drawn& drawn : pipeline.take()) {
+    Sequence& sequence = *drawn.sequence;
+    TokenEvent& event = drawn.event;
+    ++stats.generated_tokens;
+    sequence.arrive(event.token);
+    event.cached_tokens = sequence.cached_tokens;
+    event.finish = finish_reason(sequence);
     if (event.finish != FinishReason::none) {
-      scheduler.finish(*due[i]);
+      pipeline.forget(event.request, event.choice);
+      scheduler.finish(sequence);
       end_choice(event.request);
       any_finished = true;
     }
@@ -109,9 +113,16 @@ void Engine::State::apply(std::vector<TokenEvent>& events) {
   if (any_finished) scheduler.remove_finished();
 }
 
+// What has reached the cache is not known, or not wanted.
+void Engine::State::drop_computed() {
+  pipeline.drop();
+  scheduler.recompute_all();
+}
+
 void Engine::State::end_choice(uint64_t request) {
   const auto found = live.find(request);
   if (--found->second == 0) live.erase(found);
+  if (live.empty()) pipeline.drop();
 }
 
 void Engine::State::check_fits(int64_t prompt, int32_t max_tokens) const {
@@ -160,6 +171,7 @@ void Engine::submit(Request request) {
 
 void Engine::cancel(uint64_t id, std::optional<int32_t> choice) {
   std::vector<int32_t> choices;
+  state_->pipeline.forget(id, choice);
   state_->scheduler.cancel(id, choice, choices);
   std::sort(choices.begin(), choices.end());
   for (const int32_t ended : choices) {
@@ -188,20 +200,14 @@ void Engine::step(std::vector<TokenEvent>& events) {
   if (state.live.empty()) return;
   WeightsPass pass(*state.model);
   if (!pass.open()) return;
-  if (state.cached_kv_is_stale()) state.drop_stale_kv();
-  state.scheduler.schedule(state.schedule);
-  if (state.schedule.runs.empty()) fail(ErrorCode::internal, "[engine.step] Expected a sequence to run but none could");
   try {
     state.compute();
   } catch (...) {
-    state.scheduler.recompute_all();  // what has reached the cache is not known
+    state.drop_computed();
     if (!pass.finish()) return;
     throw;
   }
-  if (!pass.finish()) {
-    state.scheduler.recompute_all();
-    return;
-  }
+  if (!pass.finish()) return state.drop_computed();
   state.apply(events);
 }
 

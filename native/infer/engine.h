@@ -37,12 +37,16 @@ class Engine {
   void cancel_all();
   bool has_work() const;
 
-  // One forward pass (prefill chunks and decode tokens together) and one draw per row that is due. Appends
-  // what happened to `events`. Drops cached KV first when the model's version moved; sequences in flight
-  // are then computed again from their tokens. Where it throws (numeric: NaN or infinite logits), nothing was drawn,
-  // cached KV is dropped, and the requests stay live: step again, or cancel_all(). Nothing happens while another process
-  // writes the weights, and what was computed from weights that it has written meanwhile is dropped: step again. Throws
-  // writer_gone where it was killed while it wrote them.
+  // Waits for one forward pass (prefill chunks and decode tokens together) with one draw per row that is due, and appends
+  // what happened to `events`. Drops cached KV first when the model's version moved; sequences in flight are then computed
+  // again from their tokens. Where it throws (numeric: NaN or infinite logits), nothing was drawn, cached KV is dropped,
+  // and the requests stay live: step again, or cancel_all().
+  //
+  // Pipelined, it leaves the next pass under way: requests submitted since take part in the one after that, and tokens
+  // drawn before an update of the weights may arrive after it, with the version that they were drawn under.
+  //
+  // Nothing happens while another process writes the weights, and what was computed from weights that it has written
+  // meanwhile is dropped: step again. Throws writer_gone where it was killed while it wrote them.
   void step(std::vector<TokenEvent>& events);
 
   void reset_prefix_cache();

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "backend/storage_format.h"
 #include "model/model_config.h"
@@ -15,6 +16,11 @@ struct EngineConfig {
   int32_t max_sequences = 64;      // choices decoded together
   int32_t max_batch_tokens = 512;  // rows of one forward pass, prefill chunks included
   int32_t max_context = 0;         // prompt + completion; 0: what the model's positions and the cache both hold
+  // Whether a pass is queued before the tokens of the one before it are here. Unset: where the device runs beside the
+  // host. Tokens, log-probs and all else are the same bits. Never over another process' weights, which are read while
+  // that process waits.
+  std::optional<bool> pipelined = std::nullopt;
+  bool recorded = true;  // decode passes through Backend::run_recorded: CUDA graphs. AJET_CUDA_GRAPHS=0: nowhere.
 };
 
 // Fills in what is left to the engine. Throws invalid_argument where a value is out of its range.

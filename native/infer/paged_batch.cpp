@@ -13,7 +13,9 @@ void PagedBatch::build(std::span<const ScheduledRun> runs) {
   for (const ScheduledRun& run : runs) {
     const int32_t end = run.first + run.count;
     for (int32_t position = run.first; position < end; ++position) {
-      tokens_.push_back(run.sequence->tokens[static_cast<size_t>(position)]);
+      const Sequence& sequence = *run.sequence;
+      tokens_.push_back(position < sequence.known() ? sequence.tokens[static_cast<size_t>(position)]
+                                                    : -1 - sequence.drawn_row);
       positions_.push_back(position);
     }
     const auto& blocks = run.sequence->blocks;

@@ -1,5 +1,6 @@
 #include "infer/request.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -29,7 +30,7 @@ void validate(const Request& request, int64_t vocab_size) {
   expect(sampling.min_p >= 0 && sampling.min_p < 1, "a number in [0, 1)", "min_p", sampling.min_p);
   expect(sampling.top_k >= 0, "at least 0", "top_k", sampling.top_k);
   expect(sampling.max_tokens >= 1, "at least 1", "max_tokens", sampling.max_tokens);
-  expect(sampling.top_logprobs >= 0 && sampling.top_logprobs <= 20 && sampling.top_logprobs <= vocab_size,
+  expect(sampling.top_logprobs >= 0 && sampling.top_logprobs <= std::min<int64_t>(max_top_logprobs, vocab_size),
          "0 to 20 (and no more than the vocabulary)", "top_logprobs", sampling.top_logprobs);
 }
 

@@ -36,15 +36,25 @@ Sampler::Sampler(std::shared_ptr<Model> model, int32_t max_sequences)
   Backend& backend = *model_->backend();
   hidden_ = backend.allocate(matrix_bytes(backend.compute_dtype(), chunk_rows_, shape.hidden_size));
   logits_ = backend.allocate(matrix_bytes(DType::f32, chunk_rows_, shape.vocab_size));
+  drawn_buffer_ = backend.allocate(max_drawn(max_sequences) * sizeof(TokenLogprob));
+  drawn_ = {static_cast<TokenLogprob*>(drawn_buffer_.data()), 0};
 }
 
 size_t Sampler::bytes(const ModelConfig& shape, DType compute_dtype, int32_t max_sequences) {
   const int64_t rows = chunk_rows(shape, max_sequences);
-  return matrix_bytes(compute_dtype, rows, shape.hidden_size) + matrix_bytes(DType::f32, rows, shape.vocab_size);
+  return matrix_bytes(compute_dtype, rows, shape.hidden_size) + matrix_bytes(DType::f32, rows, shape.vocab_size) +
+         max_drawn(max_sequences) * sizeof(TokenLogprob);
 }
 
-void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Sequence* const> sequences,
-                   std::vector<TokenEvent>& events) {
+size_t Sampler::max_drawn(int32_t max_sequences) {
+  return static_cast<size_t>(max_sequences) * static_cast<size_t>(1 + max_top_logprobs);
+}
+
+void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Sequence* const> sequences) {
+  size_t all = rows.size();
+  for (const Sequence* sequence : sequences) all += static_cast<size_t>(sequence->sampling.top_logprobs);
+  drawn_ = {static_cast<TokenLogprob*>(drawn_buffer_.data()), all};
+  size_t next_top = rows.size();
   for (size_t first = 0; first < rows.size(); first += static_cast<size_t>(chunk_rows_)) {
     const auto chunk = rows.subspan(first, std::min(rows.size() - first, static_cast<size_t>(chunk_rows_)));
     const auto count = static_cast<int64_t>(chunk.size());
@@ -53,11 +63,12 @@ void Sampler::draw(Tensor hidden, std::span<const int32_t> rows, std::span<Seque
       due = matrix(hidden_, hidden.dtype, count, hidden.cols);
       model_->backend()->gather_rows(due, hidden, chunk);
     }
-    draw_chunk(due, sequences.subspan(first, chunk.size()), events);
+    draw_chunk(due, sequences.subspan(first, chunk.size()), drawn_.subspan(first, chunk.size()), next_top);
   }
 }
 
-void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::vector<TokenEvent>& events) {
+void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::span<TokenLogprob> drawn,
+                         size_t& next_top) {
   Backend& backend = *model_->backend();
   const Tensor logits = matrix(logits_, DType::f32, hidden.rows, model_->config().vocab_size);
   sample_rows_.clear();
@@ -66,29 +77,21 @@ void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, st
     sample_rows_.push_back({sampling.temperature, sampling.top_p, sampling.min_p, sampling.top_k, sequence->draw_seed,
                             static_cast<uint64_t>(sequence->sampled())});
   }
-  tokens_.resize(sequences.size());
-  logprobs_.resize(sequences.size());
   const int64_t groups = backend.row_groups(hidden.rows, model_->weight_bytes());
   backend.run_row_groups(groups, [&](int64_t group) {
     const int64_t first = hidden.rows * group / groups, rows = hidden.rows * (group + 1) / groups - first;
-    const auto part = [&](auto& list) {
-      return std::span(list).subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
+    const auto part = [&](auto list) {
+      return list.subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
     };
     backend.linear(logits.slice_rows(first, rows), hidden.slice_rows(first, rows), model_->head());
-    backend.sample(part(tokens_), part(logprobs_), logits.slice_rows(first, rows), part(sample_rows_));
+    backend.sample(part(drawn), logits.slice_rows(first, rows), part(std::span<const SampleRow>(sample_rows_)));
   });
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SamplingParams& sampling = sequences[i]->sampling;
-    TokenEvent& event = events.emplace_back();
-    event.request = sequences[i]->request;
-    event.choice = sequences[i]->choice;
-    event.token = tokens_[i];
-    event.logprob = logprobs_[i];
-    if (sampling.top_logprobs == 0) continue;
-    event.top_tokens.resize(static_cast<size_t>(sampling.top_logprobs));
-    event.top_logprobs.resize(static_cast<size_t>(sampling.top_logprobs));
+    const auto count = static_cast<size_t>(sampling.top_logprobs);
     const float inverse_temperature = sampling.temperature > 0 ? 1.0F / sampling.temperature : 1.0F;
-    backend.top_logprobs(event.top_tokens, event.top_logprobs, logits, static_cast<int64_t>(i), inverse_temperature);
+    backend.top_logprobs(drawn_.subspan(next_top, count), logits, static_cast<int64_t>(i), inverse_temperature);
+    next_top += count;
   }
 }
 

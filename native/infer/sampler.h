@@ -1,4 +1,4 @@
-// Hidden states of the due rows -> logits -> one draw each.
+// Hidden states of the due rows -> logits -> one draw each, in device memory.
 #pragma once
 
 #include <cstdint>
@@ -22,20 +22,22 @@ class Sampler {
   // Of its buffers.
   static size_t bytes(const ModelConfig& shape, DType compute_dtype, int32_t max_sequences);
 
-  // Appends one event for each sequence, with its token, log-prob and top log-probs; rows[i] of `hidden` predicts the
-  // next token of sequences[i]. Throws numeric on NaN or infinite logits.
-  void draw(Tensor hidden, std::span<const int32_t> rows, std::span<Sequence* const> sequences,
-            std::vector<TokenEvent>& events);
+  // Queues the draws: rows[i] of `hidden` predicts the next token of sequences[i].
+  void draw(Tensor hidden, std::span<const int32_t> rows, std::span<Sequence* const> sequences);
+
+  // What was drawn last, in device memory: a token for each sequence, then the top log-probs of each that wants them.
+  std::span<TokenLogprob> drawn() const { return drawn_; }
+  static size_t max_drawn(int32_t max_sequences);
 
  private:
-  void draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::vector<TokenEvent>& events);
+  void draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::span<TokenLogprob> drawn,
+                  size_t& next_top);
 
   std::shared_ptr<Model> model_;
   int64_t chunk_rows_;  // logits held at once
-  Buffer hidden_, logits_;
+  Buffer hidden_, logits_, drawn_buffer_;
+  std::span<TokenLogprob> drawn_;
   std::vector<SampleRow> sample_rows_;
-  std::vector<int32_t> tokens_;
-  std::vector<float> logprobs_;
 };
 
 }  // namespace ajet

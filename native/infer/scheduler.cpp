@@ -53,7 +53,7 @@ void Scheduler::schedule_decodes(Schedule& out) {
   // Preemption takes from the end, so what has been scheduled stays.
   for (size_t i = 0; i < running_.size() && out.rows < max_batch_tokens_; ++i) {
     Sequence& sequence = *running_[i];
-    if (!sequence.prefilling && extend(sequence)) add_run(out, sequence);
+    if (!sequence.prefilling && !sequence.awaits_end() && extend(sequence)) add_run(out, sequence);
   }
 }
 
@@ -90,7 +90,7 @@ void Scheduler::schedule_waiting(Schedule& out) {
   while (held_back < waiting_.size() && held_back < static_cast<size_t>(max_sequences_) &&
          running_.size() < static_cast<size_t>(max_sequences_) && out.rows < max_batch_tokens_) {
     Sequence& sequence = *waiting_[held_back];
-    if (still_awaits(sequence)) {
+    if (sequence.awaits_end() || still_awaits(sequence)) {
       ++held_back;
       continue;
     }
@@ -141,9 +141,9 @@ bool Scheduler::admit(Sequence& sequence, PrefixMatch match, Schedule& out) {
 // Whether a running prefill will soon offer at least min_awaited_tokens more than `match`.
 bool Scheduler::await_prefill(Sequence& sequence, const PrefixMatch& match) const {
   const int32_t least = match.tokens + min_awaited_tokens;
-  if (sequence.size() <= least) return false;
+  if (sequence.known() <= least) return false;
   for (const auto& other : running_) {
-    if (!other->prefilling || other->size() < least || other->tokens[least - 1] != sequence.tokens[least - 1]) continue;
+    if (!other->prefilling || other->known() < least || other->tokens[least - 1] != sequence.tokens[least - 1]) continue;
     const int32_t common = common_prefix(sequence.tokens, other->tokens);
     // Shareable once the block around the last common token is full, or the whole prefill done.
     const int32_t until = std::min(blocks_for(common) * block_tokens, other->size());
@@ -168,13 +168,14 @@ void Scheduler::advance(const ScheduledRun& run) {
   if (sequence.prefilling) stats_.prefill_tokens += static_cast<uint64_t>(run.count);
   sequence.computed += run.count;
   publish_full_blocks(sequence);
-  if (!sequence.prefilling || sequence.remaining() > 0) return;
+  if (sequence.remaining() > 0) return;
+  if (sequence.prefilling) publish_tail(sequence);  // equal prompts continue from here
   sequence.prefilling = false;
-  publish_tail(sequence);  // equal prompts continue from here
+  ++sequence.pending;
 }
 
 void Scheduler::publish_full_blocks(Sequence& sequence) {
-  for (; (sequence.published + 1) * block_tokens <= sequence.computed; ++sequence.published) {
+  for (; (sequence.published + 1) * block_tokens <= sequence.shareable(); ++sequence.published) {
     int32_t& block = sequence.blocks[static_cast<size_t>(sequence.published)];
     const auto run = block_run(sequence, sequence.published, (sequence.published + 1) * block_tokens);
     const int32_t known = prefixes_.insert(sequence.node, run, block);
@@ -190,8 +191,9 @@ void Scheduler::publish_full_blocks(Sequence& sequence) {
 // The sequence may go on writing behind the positions that the tree knows of.
 void Scheduler::publish_tail(Sequence& sequence) {
   publish_full_blocks(sequence);
-  if (sequence.published * block_tokens == sequence.computed) return;
-  prefixes_.insert(sequence.node, block_run(sequence, sequence.published, sequence.computed),
+  const int32_t end = sequence.shareable();
+  if (sequence.published * block_tokens >= end) return;
+  prefixes_.insert(sequence.node, block_run(sequence, sequence.published, end),
                    sequence.blocks[static_cast<size_t>(sequence.published)]);
 }
 
@@ -204,13 +206,17 @@ void Scheduler::release_blocks(Sequence& sequence) {
 }
 
 void Scheduler::finish(Sequence& sequence) {
+  sequence.pending = 0;
+  sequence.computed = std::min(sequence.computed, sequence.known() - 1);
   publish_tail(sequence);
   release_blocks(sequence);
   sequence.finished = true;
 }
 
 void Scheduler::remove_finished() {
-  std::erase_if(running_, [](const std::unique_ptr<Sequence>& sequence) { return sequence->finished; });
+  const auto finished = [](const std::unique_ptr<Sequence>& sequence) { return sequence->finished; };
+  std::erase_if(running_, finished);
+  std::erase_if(waiting_, finished);  // preempted while its last token was on its way
 }
 
 void Scheduler::cancel(uint64_t request, std::optional<int32_t> choice, std::vector<int32_t>& choices) {
@@ -234,7 +240,9 @@ void Scheduler::clear_prefixes() {
 
 void Scheduler::recompute_all() {
   prefixes_.clear();
+  for (const auto& sequence : waiting_) sequence->pending = 0;
   for (auto& sequence : running_) {
+    sequence->pending = 0;
     release_blocks(*sequence);
     enqueue(waiting_, std::move(sequence));
   }

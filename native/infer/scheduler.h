@@ -1,5 +1,7 @@
 // Which rows go into the next forward pass: decode rows first, then prefill chunks, oldest sequence first. Host
-// bookkeeping only; the caller computes, then reports with advance() and finish().
+// bookkeeping only; the caller queues the pass and reports with advance(), then with Sequence::arrive() and finish() when
+// the drawn tokens are known. The next pass may be scheduled before they are: passes are computed in the order in which
+// they were scheduled, so that a block may be given to another sequence as soon as the last pass that uses it is queued.
 //
 // A running sequence that needs a block takes a free one, then an idle one of the prefix tree, then those of the
 // youngest running sequence, which goes back to waiting and is computed again from its tokens. So the oldest running
@@ -46,15 +48,17 @@ class Scheduler {
 
   void add(std::unique_ptr<Sequence> sequence);
   void schedule(Schedule& out);
-  // A run was computed: its full blocks become shareable, and so does the tail where nothing is left to compute.
+  // A run was queued: its full blocks become shareable, and so does the tail where nothing is left to compute. Then the
+  // sequence's next token is pending.
   void advance(const ScheduledRun& run);
-  void finish(Sequence& sequence);  // the sequence stays valid until remove_finished()
+  // Its last token has arrived; what was computed or drawn behind it is dropped. Valid until remove_finished().
+  void finish(Sequence& sequence);
   void remove_finished();
   // Removes a request's sequences, or that of one choice, wherever they are; their choices are appended.
   void cancel(uint64_t request, std::optional<int32_t> choice, std::vector<int32_t>& choices);
 
   void clear_prefixes();  // running sequences keep what they have computed
-  void recompute_all();   // nothing computed so far is used again
+  void recompute_all();   // nothing computed so far is used again, nothing pending arrives
 
   std::span<const std::unique_ptr<Sequence>> running() const { return running_; }
   std::span<const std::unique_ptr<Sequence>> waiting() const { return waiting_; }

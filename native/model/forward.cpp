@@ -27,10 +27,10 @@ void check_batch(const char* op, Tensor hidden, std::span<const int32_t> tokens,
 }  // namespace
 
 template <typename Attend>
-void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
-                    const ForwardTensors& activations, const Attend& attend) {
+void Model::forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const TokenLogprob> drawn,
+                    std::span<const int32_t> positions, const ForwardTensors& activations, const Attend& attend) {
   Backend& device = *backend_;
-  device.embedding(activations.layers.front().input, tokens, weights_.weight(embedding_));
+  device.embedding(activations.layers.front().input, tokens, weights_.weight(embedding_), drawn);
   for (int64_t l = 0; l < config_.layers; ++l) {
     forward_attention(activations, l, positions, attend);
     forward_mlp(activations, l);
@@ -114,12 +114,12 @@ void Model::forward_tree(Tensor hidden, std::span<const int32_t> tokens, const T
   const ActivationLayout layout = activations != nullptr ? activations->layout : ActivationLayout{Keep::nothing};
   Activations::Data& target = *(activations != nullptr ? *activations : *workspace_).data;
   target.prepare(*backend_, config_, static_cast<int64_t>(tokens.size()), layout);
-  forward(hidden, tokens, positions, target, attend);
+  forward(hidden, tokens, {}, positions, target, attend);
   target.filled = layout.keep != Keep::nothing;
 }
 
 void Model::forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout,
-                          const KvCache& cache) {
+                          const KvCache& cache, std::span<const TokenLogprob> drawn) {
   check_batch("forward_paged", hidden, tokens, layout.positions.size(), config_.hidden_size);
   Activations::Data& workspace = *workspace_->data;
   workspace.prepare(*backend_, config_, hidden.rows, {.keep = Keep::nothing, .mlp_rows = hidden.rows});
@@ -133,7 +133,7 @@ void Model::forward_paged(Tensor hidden, std::span<const int32_t> tokens, const 
       backend_->attention_paged(o, q, cache, layer, part_layout, attention_shape());
     };
     const auto part_tokens = tokens.subspan(static_cast<size_t>(part.first_row), static_cast<size_t>(part.rows));
-    forward(hidden.slice_rows(part.first_row, part.rows), part_tokens, part_layout.positions,
+    forward(hidden.slice_rows(part.first_row, part.rows), part_tokens, drawn, part_layout.positions,
             workspace.slice_rows(part.first_row, part.rows), attend);
   });
 }

@@ -108,8 +108,10 @@ class Model {
   // cache: what these tokens send to the context is kept there until the context's own backward pass.
   void backward_tree(ParameterArena& gradients, Tensor dhidden, std::span<const int32_t> tokens, const TreeLayout& tree,
                      Activations& activations, PathCache* cache = nullptr);
-  // As forward_tree, over paged KV: writes the new tokens' KV, reads what came before.
-  void forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout, const KvCache& cache);
+  // As forward_tree, over paged KV: writes the new tokens' KV, reads what came before. A token -1 - i stands for
+  // drawn[i].token, in device memory.
+  void forward_paged(Tensor hidden, std::span<const int32_t> tokens, const PagedLayout& layout, const KvCache& cache,
+                     std::span<const TokenLogprob> drawn = {});
 
   // What a forward pass over every layer reads.
   size_t weight_bytes() const;
@@ -123,8 +125,8 @@ class Model {
   void find_parameters();
   // The one forward pass. `attend(layer, o, lse, q, k, v)` is all that differs between tree and paged KV.
   template <typename Attend>
-  void forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const int32_t> positions,
-               const ForwardTensors& activations, const Attend& attend);
+  void forward(Tensor hidden, std::span<const int32_t> tokens, std::span<const TokenLogprob> drawn,
+               std::span<const int32_t> positions, const ForwardTensors& activations, const Attend& attend);
   // A layer up to `middle`, with all that the backward of its attention reads.
   template <typename Attend>
   void forward_attention(const ForwardTensors& activations, int64_t index, std::span<const int32_t> positions,

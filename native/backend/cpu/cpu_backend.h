@@ -59,7 +59,8 @@ class CpuBackend final : public Backend {
   // linear_dw.cpp
   void do_linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x) override;
   // embedding.cpp
-  void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) override;
+  void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w,
+                    std::span<const TokenLogprob> drawn) override;
   void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) override;
   // norms.cpp
   void do_rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) override;
@@ -100,10 +101,8 @@ class CpuBackend final : public Backend {
                           std::span<const int32_t> row, std::span<const int32_t> token,
                           std::span<const float> dlogprob) override;
   // sample.cpp
-  void do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
-                 std::span<const SampleRow> rows) override;
-  void do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
-                       float inverse_temperature) override;
+  void do_sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) override;
+  void do_top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) override;
 
   // What ops keep between calls. Each group of rows has its own, since groups run at the same time.
   struct OpState {

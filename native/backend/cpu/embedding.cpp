@@ -6,13 +6,15 @@
 
 namespace ajet::cpu {
 
-void CpuBackend::do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) {
+void CpuBackend::do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w,
+                              std::span<const TokenLogprob> drawn) {
   constexpr int64_t rows_per_task = 16;
   const auto count = static_cast<int64_t>(ids.size());
   pool_.parallel_for((count + rows_per_task - 1) / rows_per_task, [&](int64_t task) {
     const int64_t end = std::min(count, (task + 1) * rows_per_task);
     for (int64_t m = task * rows_per_task; m < end; ++m) {
-      const float* from = static_cast<const float*>(w.data) + panel_row_offset(ids[m], w.cols);
+      const int32_t id = ids[m] >= 0 ? ids[m] : std::max(drawn[-1 - ids[m]].token, 0);
+      const float* from = static_cast<const float*>(w.data) + panel_row_offset(id, w.cols);
       float* to = y.f32() + m * y.stride;
       for (int64_t k = 0; k < w.cols; ++k) to[k] = from[k * panel_rows];
     }

@@ -1,13 +1,11 @@
 // Drawing tokens. A draw depends on its row's logits, parameters, seed and offset alone.
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/row_tasks.h"
 #include "backend/cpu/task_scratch.h"
 #include "backend/cpu/token_logprob.h"
-#include "base/error.h"
 #include "base/rng.h"
 
 namespace ajet::cpu {
@@ -113,41 +111,39 @@ int32_t draw(const float* p, int64_t vocab, const SampleRow& row) {
 
 }  // namespace
 
-void CpuBackend::do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
-                           std::span<const SampleRow> rows) {
+void CpuBackend::do_sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) {
   const int64_t vocab = logits.cols, floats = (vocab + 15) / 16 * 16;
   float* slices = scratch(scratch_slices(pool_, logits.rows) * floats);
   parallel_with_scratch(pool_, logits.rows, slices, floats, [&](int64_t r, float* p) {
     const float* x = logits.f32() + r * logits.stride;
-    if (!k_.all_finite(x, vocab))
-      fail(ErrorCode::numeric, "[sample] Expected finite logits but received NaN or infinity in row " +
-                                   std::to_string(r) + " of `logits`");
+    TokenLogprob& result = drawn[r];
+    result = {};
+    if (!k_.all_finite(x, vocab)) return;
     const bool greedy = rows[r].temperature == 0.0F;
     const float inverse_temperature = greedy ? 1.0F : 1.0F / rows[r].temperature;
     float lse;
     k_.log_sum_exp(&lse, nullptr, x, vocab, inverse_temperature);
     if (greedy) {
-      tokens[r] = static_cast<int32_t>(std::max_element(x, x + vocab) - x);
+      result.token = static_cast<int32_t>(std::max_element(x, x + vocab) - x);
     } else {
       k_.softmax(p, x, vocab, inverse_temperature, lse);
-      tokens[r] = draw(p, vocab, rows[r]);
+      result.token = draw(p, vocab, rows[r]);
     }
-    logprobs[r] = token_logprob(x, tokens[r], inverse_temperature, lse);
+    result.logprob = token_logprob(x, result.token, inverse_temperature, lse);
   });
 }
 
-void CpuBackend::do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
-                                 float inverse_temperature) {
+void CpuBackend::do_top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) {
   const float* x = logits.f32() + row * logits.stride;
+  std::ranges::fill(top, TokenLogprob{});
+  if (!k_.all_finite(x, logits.cols)) return;  // NaN has no place in an order
   std::vector<Candidate> all(logits.cols);
   for (int64_t v = 0; v < logits.cols; ++v) all[v] = {x[v], static_cast<int32_t>(v)};
-  std::partial_sort(all.begin(), all.begin() + static_cast<int64_t>(tokens.size()), all.end(), more_likely);
+  std::partial_sort(all.begin(), all.begin() + static_cast<int64_t>(top.size()), all.end(), more_likely);
   float lse;
   k_.log_sum_exp(&lse, nullptr, x, logits.cols, inverse_temperature);
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    tokens[i] = all[i].token;
-    logprobs[i] = token_logprob(x, all[i].token, inverse_temperature, lse);
-  }
+  for (size_t i = 0; i < top.size(); ++i)
+    top[i] = {all[i].token, token_logprob(x, all[i].token, inverse_temperature, lse)};
 }
 
 }  // namespace ajet::cpu

@@ -23,6 +23,9 @@ void ArgumentRing::add_ring(size_t part_bytes) {
 }
 
 const void* ArgumentRing::send_bytes(const void* values, size_t bytes) {
+  if (bytes > 0 && stream_.sink() != nullptr) {
+    if (const void* held = stream_.sink()->hold_argument(values, bytes); held != nullptr) return held;
+  }
   if (bytes > rings_.back().host->part_bytes() / 4) add_ring(8 * bytes);
   HostRing& host = *rings_.back().host;
   char* device = rings_.back().device;

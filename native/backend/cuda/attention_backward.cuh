@@ -20,6 +20,7 @@ struct KeyGradients {
   void* data;
   int64_t stride;
   bool is_f32, vectorized;
+  friend bool operator==(const KeyGradients&, const KeyGradients&) = default;
 };
 
 template <typename T>
@@ -29,6 +30,7 @@ struct BackwardTensors {
   const RowStatistics* statistics;  // [kv_heads, query_rows]
   int64_t query_rows;
   float scale;
+  friend bool operator==(const BackwardTensors&, const BackwardTensors&) = default;
 };
 
 // Of a tree's layout, where keys are reached by their rows.
@@ -38,6 +40,7 @@ struct KeyGradientTargets {
   int64_t slots;
   int context_tokens;
   bool accumulate;
+  friend bool operator==(const KeyGradientTargets&, const KeyGradientTargets&) = default;
 };
 
 // One step of the inner loops: so many mma tiles of keys (or queries).

@@ -14,6 +14,7 @@ struct AttentionTensors {
   float* lse;
   int64_t lse_stride;
   float scale;
+  friend bool operator==(const AttentionTensors&, const AttentionTensors&) = default;
 };
 
 // Rows of queries per block of the two kernels.

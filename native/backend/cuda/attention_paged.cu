@@ -34,6 +34,7 @@ struct NewTokens {
   const int32_t *positions, *blocks;
   int kv_heads, dim, vectors;  // of a head
   int64_t count;
+  friend bool operator==(const NewTokens&, const NewTokens&) = default;
 };
 
 // A thread stores eight elements of k and of v.

@@ -23,6 +23,7 @@ struct Divider {
     const auto product = static_cast<uint64_t>(static_cast<uint32_t>(n)) * reciprocal;
     return divisor == 1 ? n : static_cast<int>(product >> 32);
   }
+  friend bool operator==(const Divider&, const Divider&) = default;
 };
 
 // Query rows of one key head (attention_plan.h) in a matrix [tokens, heads * dim].
@@ -38,6 +39,7 @@ struct QueryRows {
     return kv_head * size + row - token(row) * size;
   }
   AJET_DEVICE T* at(int kv_head, int row) const { return rows.row(token(row)) + head(kv_head, row) * dim; }
+  friend bool operator==(const QueryRows&, const QueryRows&) = default;
 };
 
 template <typename T>
@@ -59,6 +61,7 @@ struct KeyRows {
     const int64_t row = int64_t{path[position >> shift]} * scale + (position & ((1 << shift) - 1));
     return rows.row(row) + kv_head * head_step;
   }
+  friend bool operator==(const KeyRows&, const KeyRows&) = default;
 };
 
 // Keys of a token tree, by the rows of its paths.

@@ -23,9 +23,9 @@ ProductUnit choose_unit(const CudaOptions& options, const CudaDevice& device) {
                               ": unset AJET_CUDA_WGMMA");
 }
 
-bool wants_synchronous_launches() {
-  const char* value = std::getenv("AJET_CUDA_SYNCHRONOUS");
-  return value != nullptr && std::strcmp(value, "1") == 0;
+bool is_set_to(const char* variable, const char* wanted) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && std::strcmp(value, wanted) == 0;
 }
 
 }  // namespace
@@ -33,16 +33,20 @@ bool wants_synchronous_launches() {
 CudaBackend::CudaBackend(const CudaOptions& options)
     : options_(options),
       device_(select_device(options.device)),
-      stream_(options.device, wants_synchronous_launches()),
+      stream_(options.device, is_set_to("AJET_CUDA_SYNCHRONOUS", "1")),
       arena_(options.device, options.memory_limit_bytes),
       host_memory_(options.device),
       transfers_(stream_),
       arguments_(stream_, arena_),
-      product_unit_(choose_unit(options, device_)) {}
+      graphs_(stream_, arena_, transfers_, !stream_.is_synchronous() && !is_set_to("AJET_CUDA_GRAPHS", "0")),
+      product_unit_(choose_unit(options, device_)) {
+  arena_.set_relief([this] { graphs_.release(); });
+}
 
 CudaBackend::~CudaBackend() {
   stream_.drain();
   if (rope_table_ != nullptr) arena_.free(rope_table_, rope_table_bytes_);
+  if (split_arrivals_ != nullptr) arena_.free(split_arrivals_, max_split_tiles * sizeof(uint32_t));
 }
 
 std::string CudaBackend::name() const { return "cuda:" + std::to_string(options_.device); }
@@ -71,6 +75,11 @@ void CudaBackend::copy(void* device_to, const void* device_from, size_t bytes) {
 
 void CudaBackend::zero(void* device, size_t bytes) {
   if (bytes > 0) AJET_CUDA(cudaMemsetAsync(device, 0, bytes, stream_.handle()));
+}
+
+std::unique_ptr<Readback> CudaBackend::make_readback(size_t max_bytes) {
+  make_current(options_.device);
+  return std::make_unique<PinnedReadback>(stream_, max_bytes);
 }
 
 void* CudaBackend::do_allocate(size_t bytes) {

@@ -13,6 +13,7 @@
 #include "backend/cuda/cublaslt.h"
 #include "backend/cuda/cuda_storage.h"
 #include "backend/cuda/device_arena.h"
+#include "backend/cuda/graph_recorder.h"
 #include "backend/cuda/host_memory.h"
 #include "backend/cuda/host_staging.h"
 #include "backend/cuda/library.h"
@@ -39,6 +40,9 @@ class CudaBackend final : public Backend {
   void download(void* host, const void* device, size_t bytes) override;
   void copy(void* device_to, const void* device_from, size_t bytes) override;
   void zero(void* device, size_t bytes) override;
+  std::unique_ptr<Readback> make_readback(size_t max_bytes) override;
+  void run_recorded(const RecordingKey& key, const std::function<void()>& work) override { graphs_.run(key, work); }
+  bool is_asynchronous() const override { return true; }
 
   // memory_sharing.cpp
   std::string shared_device() const override { return device_.pci_bus_id; }
@@ -76,7 +80,8 @@ class CudaBackend final : public Backend {
   // sums[c] += Σ x[:, c], in a fixed order
   void add_column_sums(Tensor sums, Tensor x);
   // embedding.cu
-  void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) override;
+  void do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w,
+                    std::span<const TokenLogprob> drawn) override;
   void do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) override;
   // norms.cu, norms_backward.cu
   void do_rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps) override;
@@ -94,6 +99,8 @@ class CudaBackend final : public Backend {
   // rows.cu
   void do_add(Tensor y, Tensor x) override;
   void do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) override;
+  // y[i,:] = x[rows[i],:], a row -1 - j being drawn[j].token
+  void gather_rows_or_drawn(Tensor y, Tensor x, std::span<const int32_t> rows, std::span<const TokenLogprob> drawn);
   void do_scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows) override;
   // y[rows[i],:] += x[i,:], a row's terms in ascending i
   void add_rows(Tensor y, Tensor x, std::span<const int32_t> rows);
@@ -125,16 +132,17 @@ class CudaBackend final : public Backend {
   // optimizer_offload.cpp
   void adamw_staged(const AdamwParameter& p);
   // sample.cu, top_logprobs.cu
-  void do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
-                 std::span<const SampleRow> rows) override;
-  void do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
-                       float inverse_temperature) override;
+  void do_sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) override;
+  void do_top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) override;
 
-  // Device memory for one op, its contents undefined. It may be freed as soon as the op's kernels are queued.
+  // Device memory for one op, its contents undefined. It may be freed as soon as the op's kernels are launched.
   class Scratch {
    public:
-    Scratch(DeviceArena& arena, size_t bytes) : arena_(arena), data_(arena.allocate(bytes)), bytes_(bytes) {}
-    ~Scratch() { arena_.free(data_, bytes_); }
+    Scratch(CudaBackend& backend, size_t bytes)
+        : backend_(backend), data_(backend.graphs_.take_scratch(bytes)), recorded_(data_ != nullptr), bytes_(bytes) {
+      if (!recorded_) data_ = backend_.arena_.allocate(bytes);
+    }
+    ~Scratch() { recorded_ ? backend_.graphs_.give_scratch_back() : backend_.arena_.free(data_, bytes_); }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
     template <typename T>
@@ -143,11 +151,12 @@ class CudaBackend final : public Backend {
     }
 
    private:
-    DeviceArena& arena_;
+    CudaBackend& backend_;
     void* data_;
+    bool recorded_;
     size_t bytes_;
   };
-  Scratch scratch(size_t bytes) { return Scratch(arena_, bytes); }
+  Scratch scratch(size_t bytes) { return Scratch(*this, bytes); }
 
   // operands.cu: a tensor as the products read it; copied where it is f32 or not aligned.
   class PackedOperand {
@@ -169,12 +178,13 @@ class CudaBackend final : public Backend {
   std::optional<HostStaging> staging_;  // since the first allocate_host()
   Transfers transfers_;
   ArgumentRing arguments_;
+  GraphRecorder graphs_;
   TreePlan tree_plan_{arena_, transfers_};
   PagedPlan paged_plan_;
 
   ProductUnit product_unit_;
   CublasLt cublaslt_;
-  std::optional<Scratch> split_arrivals_;  // see products.h
+  uint32_t* split_arrivals_ = nullptr;  // see products.h
   int64_t max_shared_bytes_ = 0;           // of a block; 0 until linear has asked
 
   // cos and sin of position * frequency, as float2[positions, half]; see rope.cu.

@@ -55,10 +55,16 @@ DeviceArena::Blocks::iterator DeviceArena::add_segment(size_t bytes) {
 }
 
 void* DeviceArena::allocate(size_t bytes) {
-  if (bytes > SIZE_MAX / 4 || (limit_bytes_ > 0 && active_bytes_ + bytes > limit_bytes_)) fail_allocation(bytes);
+  if (bytes > SIZE_MAX / 4) fail_allocation(bytes);
+  if (is_over_limit(bytes)) relief_();
+  if (is_over_limit(bytes)) fail_allocation(bytes);
   const size_t rounded = round_up(std::max<size_t>(bytes, 1), alignment);
   auto block = find_free(rounded);
   if (block == blocks_.end()) block = add_segment(rounded);
+  if (block == blocks_.end()) {
+    relief_();
+    block = find_free(rounded);
+  }
   if (block == blocks_.end()) {
     release_unused();
     block = add_segment(rounded);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <utility>
@@ -23,6 +24,8 @@ class DeviceArena {
   void free(void* data, size_t bytes) noexcept;
   // Where the segment begins that an allocation lies in: what the driver has given.
   char* segment_of(const void* data) const;
+  // Called where memory is short, before an allocation fails: may free allocations of this arena.
+  void set_relief(std::function<void()> relief) { relief_ = std::move(relief); }
   // Gives segments that nobody uses back to the card.
   void release_unused() noexcept;
 
@@ -45,12 +48,14 @@ class DeviceArena {
   Blocks::iterator add_segment(size_t bytes);
   void insert_free(Blocks::iterator block);
   void remove_free(Blocks::iterator block);
+  bool is_over_limit(size_t bytes) const { return limit_bytes_ > 0 && active_bytes_ + bytes > limit_bytes_; }
   [[noreturn]] void fail_allocation(size_t bytes) const;
 
   Blocks blocks_;                             // by address
   std::set<std::pair<size_t, char*>> free_;   // by size
   int device_;
   size_t limit_bytes_;
+  std::function<void()> relief_ = [] {};
   size_t active_bytes_ = 0, peak_bytes_ = 0, reserved_bytes_ = 0;
 };
 

@@ -8,8 +8,9 @@ Tensor as_tensor(const Weight& w) { return {w.data, w.dtype, w.rows, w.cols, wei
 
 }  // namespace
 
-void CudaBackend::do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w) {
-  do_gather_rows(y, as_tensor(w), ids);
+void CudaBackend::do_embedding(Tensor y, std::span<const int32_t> ids, const Weight& w,
+                               std::span<const TokenLogprob> drawn) {
+  gather_rows_or_drawn(y, as_tensor(w), ids, drawn);
 }
 
 void CudaBackend::do_embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy) {

@@ -167,13 +167,12 @@ void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Te
   }
   const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols, max_shared_bytes_, product_unit_);
   const Scratch partials = scratch(partial_bytes(plan, product));
-  if (plan.split && !split_arrivals_) {
+  if (plan.split && split_arrivals_ == nullptr) {
     constexpr size_t bytes = max_split_tiles * sizeof(uint32_t);
-    split_arrivals_.emplace(arena_, bytes);
-    zero(split_arrivals_->as<void>(), bytes);
+    split_arrivals_ = static_cast<uint32_t*>(arena_.allocate(bytes));
+    zero(split_arrivals_, bytes);
   }
-  multiply_forward(stream_, product, plan, partials.as<float>(),
-                   plan.split ? split_arrivals_->as<uint32_t>() : nullptr);
+  multiply_forward(stream_, product, plan, partials.as<float>(), plan.split ? split_arrivals_ : nullptr);
 }
 
 }  // namespace ajet::cuda

@@ -13,6 +13,7 @@ struct Rotation {
   int64_t half;
 
   AJET_DEVICE const float* angles(int64_t row) const { return table + 2 * positions[row] * half; }
+  friend bool operator==(const Rotation&, const Rotation&) = default;
 };
 
 // Turns eight columns of a head, whose other columns the team's threads have left in `head`.

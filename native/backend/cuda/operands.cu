@@ -20,7 +20,7 @@ CudaBackend::PackedOperand::PackedOperand(CudaBackend& backend, const Tensor& x)
     : data_(static_cast<const bf16*>(x.data)), stride_(x.stride) {
   if (x.dtype == DType::bf16 && is_vectorizable(data_, stride_)) return;
   stride_ = weight_stride(x.cols);
-  copy_.emplace(backend.arena_, static_cast<size_t>(x.rows * stride_) * sizeof(bf16));
+  copy_.emplace(backend, static_cast<size_t>(x.rows * stride_) * sizeof(bf16));
   auto* copy = copy_->as<bf16>();
   data_ = copy;
   const RowVectors shape(x.rows, x.cols);

@@ -17,6 +17,7 @@ struct Operand {
   const bf16* data;
   int64_t stride;
   int64_t outer;
+  friend bool operator==(const Operand&, const Operand&) = default;
 };
 
 struct ProductOutput {
@@ -28,12 +29,14 @@ struct ProductOutput {
   const float* bias = nullptr;  // [i]
   const float* residual = nullptr;  // element (j, i) at residual[j * residual_stride + i]
   int64_t residual_stride = 0;
+  friend bool operator==(const ProductOutput&, const ProductOutput&) = default;
 };
 
 struct Product {
   Operand a, b;
   int64_t depth;  // of l
   ProductOutput out;
+  friend bool operator==(const Product&, const Product&) = default;
 };
 
 ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias, const Tensor& residual = {});
@@ -88,6 +91,7 @@ struct Operand32 {
   const float* data;
   int64_t outer_stride, depth_stride;
   int64_t outer;
+  friend bool operator==(const Operand32&, const Operand32&) = default;
 };
 void multiply_f32(Stream& stream, const Operand32& a, const Operand32& b, int64_t depth, const ProductOutput& out);
 

@@ -24,6 +24,7 @@ struct RopeShape {
   int64_t rows, heads, half, vectors;  // vectors of eight pairs in a head
   bool vectorized;                     // heads and table rows begin where vectors may
   float direction;                     // -1: the inverse
+  friend bool operator==(const RopeShape&, const RopeShape&) = default;
 };
 
 template <typename T>

@@ -22,11 +22,13 @@ __global__ void __launch_bounds__(RowVectors::threads) add_kernel(Rows<Y> y, Row
 
 template <typename Y, typename X>
 __global__ void __launch_bounds__(RowVectors::threads)
-    gather_rows_kernel(Rows<Y> y, Rows<const X> x, const int32_t* rows, RowVectors shape) {
+    gather_rows_kernel(Rows<Y> y, Rows<const X> x, const int32_t* rows, const TokenLogprob* drawn, RowVectors shape) {
   const RowVector at = row_vector(shape);
   if (at.count <= 0) return;
+  int32_t row = rows[at.row];
+  if (row < 0) row = max_of(drawn[-1 - row].token, 0);
   float values[vector_width];
-  load8(values, x.row(rows[at.row]) + at.col, at.count, x.vectorized);
+  load8(values, x.row(row) + at.col, at.count, x.vectorized);
   store8(y.row(at.row) + at.col, values, at.count, y.vectorized);
 }
 
@@ -82,6 +84,11 @@ void CudaBackend::do_add(Tensor y, Tensor x) {
 }
 
 void CudaBackend::do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) {
+  gather_rows_or_drawn(y, x, rows, {});
+}
+
+void CudaBackend::gather_rows_or_drawn(Tensor y, Tensor x, std::span<const int32_t> rows,
+                                       std::span<const TokenLogprob> drawn) {
   const RowVectors shape(y.rows, y.cols);
   const int32_t* device_rows = arguments_.send(rows);
   with_element(y.dtype, [&](auto to) {
@@ -89,7 +96,7 @@ void CudaBackend::do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> ro
       using Y = decltype(to);
       using X = decltype(from);
       launch(stream_, {shape.blocks(), RowVectors::threads}, gather_rows_kernel<Y, X>, rows_of<Y>(y),
-             rows_of<const X>(x), device_rows, shape);
+             rows_of<const X>(x), device_rows, drawn.data(), shape);
     });
   });
 }

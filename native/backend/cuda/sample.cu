@@ -3,13 +3,11 @@
 // Probabilities are added up in fixed point, p * 2^62: exactly for p >= 2^-38, whatever the order, so that a draw needs no
 // care for rounding. Without filters a token is drawn in token order, by chunks of the vocabulary first; with filters in
 // the order of descending probability, of which each filter keeps the beginning: see device/selection.cuh.
-#include <string>
 #include <vector>
 
 #include "backend/cuda/cuda_backend.h"
 #include "backend/cuda/device/philox.cuh"
 #include "backend/cuda/device/selection.cuh"
-#include "base/error.h"
 
 namespace ajet::cuda {
 namespace {
@@ -68,12 +66,6 @@ __global__ void __launch_bounds__(chunk_threads)
   not_finite = block_combine<chunk_threads>(not_finite, flags, [](uint32_t a, uint32_t b) { return a | b; });
   if (threadIdx.x == 0) summaries[blockIdx.x] = {value, not_finite};
 }
-
-struct Draw {
-  int32_t token;
-  float logprob;
-  uint32_t not_finite;
-};
 
 template <int threads>
 struct DrawMemory {
@@ -160,7 +152,7 @@ AJET_DEVICE void draw_in_sorted_order(const ProbabilityRow& row, int64_t vocabul
 
 template <int threads>
 __global__ void __launch_bounds__(threads)
-    draw_kernel(Draw* draws, Rows<const float> logits, int64_t vocabulary, int64_t chunk_count,
+    draw_kernel(TokenLogprob* drawn, Rows<const float> logits, int64_t vocabulary, int64_t chunk_count,
                 const ChunkSummary* summaries, const SampleRow* rows, const float* inverse_temperature,
                 const float* lse) {
   __shared__ DrawMemory<threads> memory;
@@ -195,13 +187,13 @@ __global__ void __launch_bounds__(threads)
   __syncthreads();
   if (threadIdx.x != 0) return;
   const int32_t token = memory.token;
-  draws[r] = {token, token_logprob(row.logits[token], row.inverse_temperature, row.lse), not_finite};
+  drawn[r] = not_finite != 0 ? TokenLogprob{-1, 0.0F}
+                             : TokenLogprob{token, token_logprob(row.logits[token], row.inverse_temperature, row.lse)};
 }
 
 }  // namespace
 
-void CudaBackend::do_sample(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits,
-                            std::span<const SampleRow> rows) {
+void CudaBackend::do_sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) {
   std::vector<float> inverse_temperature;
   for (const SampleRow& row : rows)
     inverse_temperature.push_back(row.temperature == 0.0F ? 1.0F : 1.0F / row.temperature);
@@ -210,25 +202,14 @@ void CudaBackend::do_sample(std::span<int32_t> tokens, std::span<float> logprobs
   const int64_t chunks = chunks_of(logits.cols);
   const Scratch lse = scratch(rows.size() * sizeof(float));
   const Scratch summaries = scratch(rows.size() * static_cast<size_t>(chunks) * sizeof(ChunkSummary));
-  const Scratch results = scratch(rows.size() * sizeof(Draw));
   const auto input = rows_of<const float>(logits);
   log_sum_exp_rows(lse.as<float>(), nullptr, logits, factors);
   launch(stream_, {logits.rows * chunks, chunk_threads}, summarise_chunks_kernel, summaries.as<ChunkSummary>(), input,
          logits.cols, chunks, parameters, factors, lse.as<float>());
   // The draw is the same with any number of threads.
   const bool wide = logits.cols > chunk_columns;
-  launch(stream_, {logits.rows, wide ? 1024 : 128}, wide ? draw_kernel<1024> : draw_kernel<128>, results.as<Draw>(),
-         input, logits.cols, chunks, summaries.as<ChunkSummary>(), parameters, factors, lse.as<float>());
-
-  std::vector<Draw> draws(rows.size());
-  download(draws.data(), results.as<Draw>(), draws.size() * sizeof(Draw));
-  for (size_t r = 0; r < draws.size(); ++r) {
-    if (draws[r].not_finite != 0)
-      fail(ErrorCode::numeric, "[sample] Expected finite logits but received NaN or infinity in row " +
-                                   std::to_string(r) + " of `logits`");
-    tokens[r] = draws[r].token;
-    logprobs[r] = draws[r].logprob;
-  }
+  launch(stream_, {logits.rows, wide ? 1024 : 128}, wide ? draw_kernel<1024> : draw_kernel<128>, drawn.data(), input,
+         logits.cols, chunks, summaries.as<ChunkSummary>(), parameters, factors, lse.as<float>());
 }
 
 }  // namespace ajet::cuda

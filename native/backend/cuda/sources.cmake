@@ -1,6 +1,7 @@
 # For libajet_cuda (nvcc) and for the tests' emulator (the C++ compiler). Only what has kernels is .cu.
 set(AJET_CUDA_SOURCES
   argument_ring.cpp
+  argument_slots.cpp
   attention_plan.cpp
   check.cpp
   cublaslt.cpp
@@ -8,6 +9,7 @@ set(AJET_CUDA_SOURCES
   cuda_backend.cpp
   device_arena.cpp
   embedding.cpp
+  graph_recorder.cpp
   host_memory.cpp
   host_ring.cpp
   host_staging.cpp

@@ -6,6 +6,7 @@
 #include <source_location>
 
 #include "backend/cuda/check.h"
+#include "backend/cuda/kernel_launch.h"
 
 namespace ajet::cuda {
 
@@ -23,20 +24,32 @@ class Stream {
   // Dynamic shared memory that a kernel may have without asking.
   static constexpr int64_t default_shared_bytes = 48 << 10;
 
-  // To queue something now: makes the stream's card current.
+  // To queue something now, behind all that a sink holds: makes the stream's card current.
   cudaStream_t handle() const {
+    if (sink_ != nullptr) sink_->flush();
     make_current(device_);
     return stream_;
   }
-  void synchronize() { AJET_CUDA(cudaStreamSynchronize(stream_)); }
+  void synchronize() { AJET_CUDA(cudaStreamSynchronize(handle())); }
   // For destructors: what the work before left is freed all the same.
   void drain() noexcept { static_cast<void>(cudaStreamSynchronize(stream_)); }
+  void launch(const KernelLaunch& kernel, const std::source_location& where) {
+    if (sink_ != nullptr && sink_->hold(kernel)) return;
+    kernel.queue(handle());
+    launched(where);
+  }
   void launched(const std::source_location& where) {
     if (synchronous_) check(cudaStreamSynchronize(stream_), "a kernel", where);
   }
+  bool is_synchronous() const { return synchronous_; }
+
+  // Null: what is launched is queued at once.
+  void set_sink(LaunchSink* sink) { sink_ = sink; }
+  LaunchSink* sink() const { return sink_; }
 
  private:
   cudaStream_t stream_ = nullptr;
+  LaunchSink* sink_ = nullptr;
   int device_;
   bool synchronous_;
 };

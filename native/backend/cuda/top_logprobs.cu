@@ -1,6 +1,4 @@
 // The most likely tokens of a row.
-#include <vector>
-
 #include "backend/cuda/cuda_backend.h"
 #include "backend/cuda/device/selection.cuh"
 
@@ -14,11 +12,6 @@ struct LogitRow {
 
   AJET_DEVICE uint32_t key(int64_t v) const { return ordered_bits(logits[v]); }
   AJET_DEVICE uint64_t mass(uint32_t) const { return 0; }
-};
-
-struct TopToken {
-  int32_t token;
-  float logprob;
 };
 
 // found[0 .. count): the tokens that come before or at `last` in the order, by ascending id.
@@ -47,7 +40,7 @@ AJET_DEVICE void collect(int32_t* found, const LogitRow& row, int64_t vocabulary
 }
 
 __global__ void __launch_bounds__(top_threads)
-    top_logprobs_kernel(TopToken* top, int32_t* found, const float* logits, int64_t vocabulary, int64_t count,
+    top_logprobs_kernel(TokenLogprob* top, int32_t* found, const float* logits, int64_t vocabulary, int64_t count,
                         const float* inverse_temperature, const float* lse) {
   __shared__ SelectionMemory memory;
   __shared__ uint32_t scratch[top_threads / warp_lanes];
@@ -69,21 +62,13 @@ __global__ void __launch_bounds__(top_threads)
 
 }  // namespace
 
-void CudaBackend::do_top_logprobs(std::span<int32_t> tokens, std::span<float> logprobs, Tensor logits, int64_t row,
-                                  float inverse_temperature) {
+void CudaBackend::do_top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) {
   const Tensor one = logits.slice_rows(row, 1);
   const float* factor = arguments_.send(std::span<const float>(&inverse_temperature, 1));
-  const Scratch lse = scratch(sizeof(float)), found = scratch(tokens.size() * sizeof(int32_t));
-  const Scratch results = scratch(tokens.size() * sizeof(TopToken));
+  const Scratch lse = scratch(sizeof(float)), found = scratch(top.size() * sizeof(int32_t));
   log_sum_exp_rows(lse.as<float>(), nullptr, one, factor);
-  launch(stream_, {1, top_threads}, top_logprobs_kernel, results.as<TopToken>(), found.as<int32_t>(), one.f32(),
-         one.cols, static_cast<int64_t>(tokens.size()), factor, lse.as<float>());
-  std::vector<TopToken> top(tokens.size());
-  download(top.data(), results.as<TopToken>(), top.size() * sizeof(TopToken));
-  for (size_t i = 0; i < top.size(); ++i) {
-    tokens[i] = top[i].token;
-    logprobs[i] = top[i].logprob;
-  }
+  launch(stream_, {1, top_threads}, top_logprobs_kernel, top.data(), found.as<int32_t>(), one.f32(), one.cols,
+         static_cast<int64_t>(top.size()), factor, lse.as<float>());
 }
 
 }  // namespace ajet::cuda

@@ -43,4 +43,23 @@ void Transfers::download(void* host, const void* device, size_t bytes) {
   }
 }
 
+PinnedReadback::PinnedReadback(Stream& stream, size_t max_bytes) : stream_(stream) {
+  AJET_CUDA(cudaHostAlloc(&pinned_, max_bytes, cudaHostAllocDefault));
+}
+
+PinnedReadback::~PinnedReadback() {
+  stream_.drain();
+  static_cast<void>(cudaFreeHost(pinned_));
+}
+
+void PinnedReadback::start(const void* device, size_t bytes) {
+  AJET_CUDA(cudaMemcpyAsync(pinned_, device, bytes, cudaMemcpyDeviceToHost, stream_.handle()));
+  arrived_.record(stream_);
+}
+
+const void* PinnedReadback::wait() {
+  arrived_.synchronize();
+  return pinned_;
+}
+
 }  // namespace ajet::cuda

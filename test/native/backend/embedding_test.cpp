@@ -1,4 +1,7 @@
+#include <array>
+
 #include "backend_fixture.h"
+#include "drawn_tokens.h"
 
 namespace ajet::test {
 namespace {
@@ -15,6 +18,32 @@ TEST("embedding copies rows") {
     for (int64_t m = 0; m < 100; ++m) {
       for (int64_t k = 0; k < 150; ++k)
         CHECK_EQ(result(m, k), rounded(backend->compute_dtype(), w(ids[static_cast<size_t>(m)], k)));
+    }
+  }
+}
+
+TEST("embedding reads tokens where they were drawn") {
+  for (const auto& backend : backends()) {
+    const Matrix w = Matrix::random(37, 150, 1);
+    const DeviceWeight weight(*backend, w);
+    const DeviceMatrix y(*backend, Matrix(4, 150));
+    // The most likely tokens of these logits are 30 and 7; the third row has none.
+    Floats logits(3 * 37);
+    logits[30] = logits[37 + 7] = 5;
+    logits[2 * 37 + 1] = std::nanf("");
+    const DeviceMatrix head(*backend, 3, 37, logits);
+    const std::vector<SampleRow> greedy(3, {.temperature = 0});
+    read_drawn(*backend, 3, [&](auto drawn) {
+      backend->sample(drawn, head, greedy);
+      const std::vector<int32_t> ids = {-2, 4, -1, -3};
+      backend->embedding(y.tensor(), ids, weight.weight(), drawn);
+      CHECK_ERROR(backend->embedding(y.tensor(), std::vector<int32_t>{0, 0, 0, -4}, weight.weight(), drawn),
+                  "[embedding] Expected ids in [-3, 37) for `ids` but received -4 at index 3");
+    });
+    const Matrix result = y.read();
+    for (int64_t m = 0; m < 3; ++m) {
+      for (int64_t k = 0; k < 150; ++k)
+        CHECK_EQ(result(m, k), rounded(backend->compute_dtype(), w(std::array{7, 4, 30}[static_cast<size_t>(m)], k)));
     }
   }
 }

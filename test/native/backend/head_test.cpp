@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "backend_fixture.h"
+#include "drawn_tokens.h"
 
 namespace ajet::test {
 namespace {
@@ -186,9 +187,13 @@ TEST("top_logprobs lists the most likely tokens, lower ids first on ties") {
     Floats x = random_floats(8, 2 * vocab);
     x[vocab + 30] = x[vocab + 7] = x[vocab + 40] = 9;
     const DeviceMatrix logits(*backend, 2, vocab, x);
-    std::vector<int32_t> tokens(20);
-    Floats logprobs(20), lse(2), expected(20);
-    backend->top_logprobs(tokens, logprobs, logits, 1, 0.5F);
+    std::vector<int32_t> tokens;
+    Floats logprobs, lse(2), expected(20);
+    for (const TokenLogprob& entry :
+         read_drawn(*backend, 20, [&](auto top) { backend->top_logprobs(top, logits, 1, 0.5F); })) {
+      tokens.push_back(entry.token);
+      logprobs.push_back(entry.logprob);
+    }
     CHECK(tokens[0] == 7 && tokens[1] == 30 && tokens[2] == 40);
     CHECK(std::ranges::is_sorted(logprobs, std::greater<>{}));
     const Floats inverse_temperature(2, 0.5F);

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "backend_fixture.h"
+#include "drawn_tokens.h"
 
 namespace ajet::test {
 namespace {
@@ -39,6 +40,11 @@ Doubles reference_distribution(const Floats& logits, const SampleRow& row) {
   return p;
 }
 
+Floats joined(Floats a, const Floats& b) {
+  append(a, b);
+  return a;
+}
+
 struct Draws {
   std::vector<int32_t> tokens;
   Floats logprobs;
@@ -49,8 +55,12 @@ Draws draw(const std::shared_ptr<Backend>& backend, const Floats& logits, const 
   Floats repeated;
   for (int64_t i = 0; i < count; ++i) append(repeated, logits);
   const DeviceMatrix device(*backend, count, vocab, repeated);
-  Draws draws{std::vector<int32_t>(count), Floats(count)};
-  backend->sample(draws.tokens, draws.logprobs, device, rows);
+  Draws draws;
+  for (const TokenLogprob& drawn :
+       read_drawn(*backend, rows.size(), [&](auto to) { backend->sample(to, device, rows); })) {
+    draws.tokens.push_back(drawn.token);
+    draws.logprobs.push_back(drawn.logprob);
+  }
   CHECK(same_bits(device.values(), repeated));
   return draws;
 }
@@ -183,14 +193,18 @@ TEST("sample same bits on equal backends") {
   });
 }
 
-TEST("sample refuses logits that are not finite") {
+TEST("sample marks the rows whose logits are not finite, and those alone") {
   for (const auto& backend : backends()) {
     for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
       for (const int64_t at : {0, 15, 16, 20}) {
         for (const float temperature : {0.0F, 1.0F}) {
           Floats logits = random_floats(6, 21);
           logits[at] = bad;
-          CHECK_ERROR(draw(backend, logits, {{.temperature = temperature}}), "[sample] Expected finite logits");
+          const DeviceMatrix two(*backend, 2, 21, joined(random_floats(7, 21), logits));
+          const std::vector<SampleRow> rows(2, {.temperature = temperature});
+          const auto drawn = read_drawn(*backend, 2, [&](auto to) { backend->sample(to, two, rows); });
+          CHECK(drawn[0].token >= 0 && drawn[0].token < 21);
+          CHECK_EQ(drawn[1].token, -1);
         }
       }
     }

@@ -24,8 +24,17 @@ struct Work {
 
 }  // namespace
 
+struct CUgraph_st {
+  std::vector<Work> work;
+};
+
+struct CUgraphExec_st {
+  std::vector<Work> work;
+};
+
 struct CUstream_st {
   std::deque<Work> work;
+  CUgraph_st* capture = nullptr;  // where work goes instead
 
   void add(Work next);
   void add(std::function<void()> run) { add(Work{std::move(run)}); }
@@ -101,6 +110,8 @@ void run_some_ahead() {
   }
 }
 
+ajet::emulator::GraphCounts counts;
+
 RefusedCopy& refused_copy() {
   static RefusedCopy one;
   return one;
@@ -131,6 +142,7 @@ void* allocate(size_t bytes) {
 }  // namespace
 
 void CUstream_st::add(Work next) {
+  if (capture != nullptr) return capture->work.push_back(std::move(next));
   work.push_back(std::move(next));
   if (progress().ahead) run_some_ahead();
 }
@@ -141,6 +153,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
   }
   return "unknown";
 }
@@ -244,7 +257,44 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return run_all(*stream), cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (stream->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
+  return run_all(*stream), cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (stream->capture != nullptr) return cudaErrorInvalidValue;
+  stream->capture = new CUgraph_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = std::exchange(stream->capture, nullptr);
+  return *graph != nullptr ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  ++counts.instantiated;
+  *executable = new CUgraphExec_st{graph->work};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  ++counts.launched;
+  for (const Work& work : executable->work) stream->add(work);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  ++counts.destroyed;
+  delete executable;
+  return cudaSuccess;
+}
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   stream->add(Work{[] {}, event, event->recorded});
@@ -263,6 +313,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (stream->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
   event->stream = stream;
   stream->add([event, record = ++event->recorded] { event->reached = record; });
   return cudaSuccess;
@@ -275,6 +326,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 namespace ajet::emulator {
 void enqueue(cudaStream_t stream, std::function<void()> work) { stream->add(std::move(work)); }
+GraphCounts graph_counts() { return counts; }
 void set_device_memory(size_t bytes) { device().limit = bytes == 0 ? default_memory : bytes; }
 void set_progress(uint64_t seed) {
   progress().ahead = seed != 0;

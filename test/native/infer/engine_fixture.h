@@ -1,4 +1,5 @@
-// Small random models, and what an engine made of its requests, per choice.
+// Small random models, and what an engine made of its requests, per choice. AJET_TEST_PIPELINED=1 runs the suite with the
+// next pass queued before the last one's tokens are here, as it is by itself on a CUDA device.
 #pragma once
 
 #include <map>
@@ -35,9 +36,15 @@ inline std::shared_ptr<Model> tiny_model(int threads = 2, const std::string& mod
   return Model::random(test_backend(threads), tiny_config(model_type), seed);
 }
 
+// Another model on the same device.
+inline std::shared_ptr<Model> sibling(const Model& model, uint64_t seed) {
+  return Model::random(model.backend(), model.config(), seed);
+}
+
 inline EngineConfig small_cache(int64_t kv_blocks = 512) {
   EngineConfig config;
   config.kv_blocks = kv_blocks;
+  if (environment("AJET_TEST_PIPELINED", "") == "1") config.pipelined = true;
   return config;
 }
 

@@ -82,7 +82,7 @@ TEST("stress: random requests and cancels end once each, with the results of qui
 
 TEST("stress: updates of the weights at any time leave nothing stale") {
   const auto model = tiny_model();
-  const auto odd = tiny_model(2, "qwen3", 2), even = tiny_model(2, "qwen3", 1);
+  const auto odd = sibling(*model, 2), even = sibling(*model, 1);
   Random random(11);
   EngineConfig config = small_cache(16);
   config.max_batch_tokens = 24;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "drawn_tokens.h"
 #include "infer/request.h"
 #include "infer/sampler.h"
 #include "model/model.h"
@@ -28,14 +29,15 @@ inline Recomputation recompute(Model& model, const Request& request, const std::
   const std::vector<TreeNode> nodes = {{0, static_cast<int32_t>(count), -1, 0}};
   std::vector<int32_t> positions(tokens.size());
   std::iota(positions.begin(), positions.end(), 0);
-  const Buffer hidden_buffer = backend.allocate(static_cast<size_t>(count * width) * sizeof(float));
+  const DType dtype = backend.compute_dtype();
+  const Buffer hidden_buffer = backend.allocate(static_cast<size_t>(count * width * dtype_bytes(dtype)));
   const Buffer logits_buffer = backend.allocate(static_cast<size_t>(rows * vocab) * sizeof(float));
-  const Tensor hidden{hidden_buffer.data(), DType::f32, count, width, width};
+  const Tensor hidden{hidden_buffer.data(), dtype, count, width, width};
   const Tensor logits{logits_buffer.data(), DType::f32, rows, vocab, vocab};
   model.forward_tree(hidden, tokens, {nodes, positions, count}, nullptr);
   backend.linear(logits, hidden.slice_rows(static_cast<int64_t>(request.prompt.size()) - 1, rows), model.head());
 
-  Recomputation result{std::vector<float>(sampled), std::vector<int32_t>(sampled)};
+  Recomputation result{std::vector<float>(sampled), {}};
   const SamplingParams& sampling = request.sampling;
   const float temperature = sampling.temperature > 0 ? sampling.temperature : 1.0F;
   const std::vector<float> inverse_temperature(sampled, 1.0F / temperature);
@@ -48,8 +50,9 @@ inline Recomputation recompute(Model& model, const Request& request, const std::
     sample_rows.push_back({sampling.temperature, sampling.top_p, sampling.min_p, sampling.top_k,
                            draw_seed(sampling.seed, 0), static_cast<uint64_t>(i)});
   }
-  std::vector<float> drawn_logprobs(sampled);
-  backend.sample(result.drawn, drawn_logprobs, logits, sample_rows);
+  for (const TokenLogprob& drawn :
+       read_drawn(backend, sampled, [&](auto to) { backend.sample(to, logits, sample_rows); }))
+    result.drawn.push_back(drawn.token);
   return result;
 }
 

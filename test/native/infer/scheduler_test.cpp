@@ -15,14 +15,17 @@ namespace ajet {
 namespace {
 
 constexpr size_t block_size = kv_block_tokens;
+constexpr int32_t stop_token = 2;
 
 uint64_t extend_hash(uint64_t hash, int32_t token) {
   return (hash ^ (static_cast<uint64_t>(token) + 0x9E3779B97F4A7C15ULL)) * 0x100000001B3ULL;
 }
 
 struct Simulation {
-  Simulation(int64_t blocks, int32_t max_sequences, int32_t max_batch_tokens)
-      : scheduler(blocks, max_sequences, max_batch_tokens), kv(static_cast<size_t>(blocks) * block_size, 0) {}
+  Simulation(int64_t blocks, int32_t max_sequences, int32_t max_batch_tokens, bool with_pipeline = false)
+      : scheduler(blocks, max_sequences, max_batch_tokens),
+        pipelined(with_pipeline),
+        kv(static_cast<size_t>(blocks) * block_size, 0) {}
 
   void add(std::vector<int32_t> prompt, int32_t max_tokens) {
     auto sequence = std::make_unique<Sequence>();
@@ -41,37 +44,61 @@ struct Simulation {
   void compute(const ScheduledRun& run) {
     uint64_t hash = 0;
     for (int32_t p = 0; p < run.first + run.count; ++p) {
-      hash = extend_hash(hash, run.sequence->tokens[static_cast<size_t>(p)]);
+      hash = extend_hash(hash, p < run.sequence->known() ? run.sequence->tokens[static_cast<size_t>(p)]
+                                                         : draw(*run.sequence, p));
       if (p >= run.first) at(*run.sequence, p) = hash;
       if (at(*run.sequence, p) != hash)
         test::fail_at(__FILE__, __LINE__, "request ", run.sequence->request, ": wrong KV at position ", p);
     }
   }
 
-  // Returns the rows computed.
+  // Returns the rows computed. Pipelined, what they draw arrives at the end of the next step.
   int32_t step() {
     scheduler.schedule(schedule);
-    CHECK(schedule.rows > 0 || (scheduler.running().empty() && scheduler.waiting().empty()));
+    CHECK(schedule.rows > 0 || !in_flight.empty() || (scheduler.running().empty() && scheduler.waiting().empty()));
     for (const BlockCopy& copy : schedule.copies) {
       for (size_t i = 0; i < static_cast<size_t>(copy.tokens); ++i)
         kv[static_cast<size_t>(copy.to) * block_size + i] = kv[static_cast<size_t>(copy.from) * block_size + i];
     }
     for (const ScheduledRun& run : schedule.runs) compute(run);
+    std::vector<Sequence*> drawn;
     for (const ScheduledRun& run : schedule.runs) {
       const bool due = run.last();
       scheduler.advance(run);
-      if (!due) continue;
-      Sequence& sequence = *run.sequence;
-      // A small alphabet, so that completions run into each other.
-      const auto draw = philox4x32(sequence.request % 5, static_cast<uint64_t>(sequence.sampled()));
-      sequence.tokens.push_back(static_cast<int32_t>(draw[0] % 2));
-      if (sequence.sampled() < sequence.sampling.max_tokens) continue;
-      finished.push_back(sequence.request);
-      scheduler.finish(sequence);
+      if (due) drawn.push_back(run.sequence);
+    }
+    if (pipelined) in_flight.swap(drawn);
+    for (Sequence* sequence : drawn) {
+      sequence->arrive(draw(*sequence, sequence->known()));
+      if (sequence->known() - sequence->prompt_tokens < sequence->sampling.max_tokens &&
+          sequence->tokens.back() != stop_token)
+        continue;
+      finished.push_back(sequence->request);
+      std::erase(in_flight, sequence);
+      scheduler.finish(*sequence);
     }
     scheduler.remove_finished();
     check_references();
     return schedule.rows;
+  }
+
+  // A small alphabet, so that completions run into each other.
+  int32_t draw(const Sequence& sequence, int32_t position) const {
+    const auto index = static_cast<uint64_t>(position - sequence.prompt_tokens);
+    const uint32_t word = philox4x32(sequence.request % 5, index)[0];
+    return word % 64 == 0 ? stop_token : static_cast<int32_t>(word % 2);
+  }
+
+  std::vector<int32_t> cancel(uint64_t request) {
+    std::erase_if(in_flight, [&](const Sequence* sequence) { return sequence->request == request; });
+    std::vector<int32_t> choices;
+    scheduler.cancel(request, std::nullopt, choices);
+    return choices;
+  }
+
+  void recompute_all() {
+    in_flight.clear();
+    scheduler.recompute_all();
   }
 
   void check_references() const {
@@ -101,7 +128,9 @@ struct Simulation {
   }
 
   Scheduler scheduler;
+  bool pipelined;
   Schedule schedule;
+  std::vector<Sequence*> in_flight;  // whose tokens are drawn and have not arrived
   std::vector<uint64_t> kv;
   std::vector<uint64_t> finished;
   uint64_t next = 0;
@@ -162,27 +191,25 @@ std::vector<int32_t> random_prompt(uint64_t seed) {
   const uint32_t family = philox4x32(seed, 1)[0] % 3;
   const uint32_t fork = philox4x32(seed, 2)[0] % 70;
   for (size_t i = 0; i < prompt.size(); ++i)
-    prompt[i] = static_cast<int32_t>(i < fork ? family : 2 + philox4x32(seed, 3 + i)[0] % 2);
+    prompt[i] = static_cast<int32_t>(i < fork ? family : 3 + philox4x32(seed, 3 + i)[0] % 2);
   return prompt;
 }
 
-TEST("scheduler: random requests, cancels and resets with few blocks") {
+TEST("scheduler: random requests, cancels and resets with few blocks, with tokens that arrive late and without") {
   for (uint64_t seed = 0; seed < 12; ++seed) {
     auto random = [&, counter = uint64_t{0}](uint32_t below) mutable {
       return static_cast<int32_t>(philox4x32(seed, counter++, 1)[0] % below);
     };
-    Simulation simulation(8 + random(20), 1 + random(12), 1 + random(60));
+    Simulation simulation(8 + random(20), 1 + random(12), 1 + random(60), seed % 2 == 1);
     std::set<uint64_t> cancelled;
     for (int round = 0; round < 400; ++round) {
       if (random(4) == 0) simulation.add(random_prompt(seed * 1000 + static_cast<uint64_t>(round)), 1 + random(58));
       if (random(20) == 0 && simulation.next > 0) {
-        std::vector<int32_t> choices;
         const auto target = static_cast<uint64_t>(random(static_cast<uint32_t>(simulation.next)));
-        simulation.scheduler.cancel(target, std::nullopt, choices);
-        if (!choices.empty()) cancelled.insert(target);
+        if (!simulation.cancel(target).empty()) cancelled.insert(target);
       }
       if (random(60) == 0) simulation.scheduler.clear_prefixes();
-      if (random(80) == 0) simulation.scheduler.recompute_all();
+      if (random(80) == 0) simulation.recompute_all();
       simulation.check_references();
       simulation.step();
     }

@@ -1,7 +1,11 @@
 // The one way to start a kernel: launch(stream, {blocks, threads}, kernel<T>, arguments...). For .cu files.
 #pragma once
 
+#include <array>
+#include <concepts>
+#include <memory>
 #include <source_location>
+#include <tuple>
 
 #include "backend/cuda/check.h"
 #include "backend/cuda/device/platform.cuh"
@@ -17,29 +21,57 @@ struct Grid {
   std::source_location where = std::source_location::current();
 };
 
+template <typename... Parameters>
+class TypedLaunch final : public KernelLaunch {
+ public:
+  static_assert((std::equality_comparable<Parameters> && ...), "launches are compared: see kernel_launch.h");
+
+  TypedLaunch(const Grid& grid, void (*kernel)(Parameters...), const std::tuple<Parameters...>& arguments)
+      : grid_(grid), kernel_(kernel), arguments_(arguments) {}
+
+  void queue(cudaStream_t stream) const override {
+#if defined(AJET_CUDA_EMULATED)
+    const emulator::Grid shape{{static_cast<uint32_t>(grid_.blocks), static_cast<uint32_t>(grid_.blocks_y), 1},
+                               static_cast<uint32_t>(grid_.threads),
+                               static_cast<size_t>(grid_.shared_bytes)};
+    emulator::enqueue(stream, [shape, kernel = kernel_, arguments = arguments_] {
+      emulator::run_grid(shape, [&] { std::apply(kernel, arguments); });
+    });
+#else
+    const auto* entry = reinterpret_cast<const void*>(kernel_);
+    if (grid_.shared_bytes > Stream::default_shared_bytes) {
+      check(cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(grid_.shared_bytes)),
+            "cudaFuncSetAttribute", grid_.where);
+    }
+    const dim3 blocks(static_cast<unsigned>(grid_.blocks), static_cast<unsigned>(grid_.blocks_y));
+    auto arguments = arguments_;
+    auto addresses = std::apply([](auto&... values) { return std::array<void*, sizeof...(values)>{&values...}; },
+                                 arguments);
+    check(cudaLaunchKernel(entry, blocks, dim3(static_cast<unsigned>(grid_.threads)), addresses.data(),
+                           static_cast<size_t>(grid_.shared_bytes), stream),
+          "a kernel launch", grid_.where);
+#endif
+  }
+  std::unique_ptr<KernelLaunch> clone() const override { return std::make_unique<TypedLaunch>(*this); }
+  bool equals(const KernelLaunch& other) const override {
+    const auto* same = dynamic_cast<const TypedLaunch*>(&other);
+    return same != nullptr && kernel_ == same->kernel_ && grid_.blocks == same->grid_.blocks &&
+           grid_.blocks_y == same->grid_.blocks_y && grid_.threads == same->grid_.threads &&
+           grid_.shared_bytes == same->grid_.shared_bytes && arguments_ == same->arguments_;
+  }
+
+ private:
+  Grid grid_;
+  void (*kernel_)(Parameters...);
+  std::tuple<Parameters...> arguments_;
+};
+
 // Arguments are converted to the kernel's own parameter types and copied; spans and references to host memory never
 // belong among them.
 template <typename... Parameters, typename... Arguments>
 void launch(Stream& stream, const Grid& grid, void (*kernel)(Parameters...), Arguments... arguments) {
-#if defined(AJET_CUDA_EMULATED)
-  const emulator::Grid shape{{static_cast<uint32_t>(grid.blocks), static_cast<uint32_t>(grid.blocks_y), 1},
-                             static_cast<uint32_t>(grid.threads),
-                             static_cast<size_t>(grid.shared_bytes)};
-  emulator::enqueue(stream.handle(), [=] {
-    emulator::run_grid(shape, [&] { kernel(static_cast<Parameters>(arguments)...); });
-  });
-#else
-  const dim3 blocks(static_cast<unsigned>(grid.blocks), static_cast<unsigned>(grid.blocks_y));
-  if (grid.shared_bytes > stream.default_shared_bytes) {
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(grid.shared_bytes)),
-          "cudaFuncSetAttribute", grid.where);
-  }
-  kernel<<<blocks, static_cast<unsigned>(grid.threads), static_cast<size_t>(grid.shared_bytes), stream.handle()>>>(
-      static_cast<Parameters>(arguments)...);
-  check(cudaGetLastError(), "a kernel launch", grid.where);
-#endif
-  stream.launched(grid.where);
+  stream.launch(TypedLaunch<Parameters...>(grid, kernel, {static_cast<Parameters>(arguments)...}), grid.where);
 }
 
 __host__ __device__ constexpr int64_t ceil_div(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }

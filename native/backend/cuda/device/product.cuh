@@ -140,6 +140,7 @@ struct SegmentSteps {
   float* partials;      // [segment][j][i stride], null where a block has all of l
   int64_t partial_stride;
   uint32_t* arrivals;   // per tile, 0 before and after
+  friend bool operator==(const SegmentSteps&, const SegmentSteps&) = default;
 };
 
 // To shared memory as [j][i].

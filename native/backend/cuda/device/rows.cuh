@@ -15,6 +15,7 @@ struct Rows {
   bool vectorized;
 
   AJET_DEVICE T* row(int64_t r) const { return data + r * stride; }
+  friend bool operator==(const Rows&, const Rows&) = default;
 };
 
 template <typename T>
@@ -41,6 +42,7 @@ struct RowVectors {
       : rows(row_count), cols(col_count), vectors(ceil_div(col_count, vector_width)) {}
   static constexpr int threads = 256;
   int64_t blocks() const { return ceil_div(rows * vectors, threads); }
+  friend bool operator==(const RowVectors&, const RowVectors&) = default;
 };
 
 struct RowVector {

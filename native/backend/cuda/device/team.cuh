@@ -38,6 +38,7 @@ struct Groups {
     const int64_t row = group / per_row;
     return rows.row(row) + (group - row * per_row) * width;
   }
+  friend bool operator==(const Groups&, const Groups&) = default;
 };
 
 // As rows_of, for access by groups.
