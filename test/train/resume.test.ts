@@ -20,8 +20,7 @@ const whole = join(folder, "whole");
 const STEPS = 4;
 /** Holds weights, moments and a small KV cache of the tutorial's model, but not its updates. */
 const LIMIT_MB = 42;
-const TOTAL_STEPS = "trainer_common.total_training_steps";
-const SETTINGS = { "trainer_common.keep_checkpoints": 10, [TOTAL_STEPS]: STEPS };
+const SETTINGS = { "trainer_common.keep_checkpoints": 10, "trainer_common.total_training_steps": STEPS };
 
 beforeAll(async () => {
   const { code, stderr } = await ajet(["train", ...tinyRun(folder, "whole", SETTINGS)]);
@@ -93,11 +92,12 @@ describe("a run that is killed", () => {
 describe("a run that is out of memory", () => {
   it("says what was planned and what to lower, and goes on with more as if nothing had been", async () => {
     const run = join(folder, "memory");
-    const { code } = await ajet(["train", ...tinyRun(folder, "memory", { ...SETTINGS, [TOTAL_STEPS]: 2 })]);
-    expect(code).toBe(0);
+    cpSync(whole, run, { recursive: true });
+    rmSync(join(run, "summary.json"));
+    for (const step of [3, 4]) rmSync(join(run, "checkpoints", `step_${step}`), { recursive: true });
     const checkpoint = checkpointDigest(run, 2);
 
-    const resumed = ["train", "--resume", "memory", ...settings({ experiment_dir: folder, [TOTAL_STEPS]: STEPS })];
+    const resumed = ["train", "--resume", "memory", ...settings({ experiment_dir: folder })];
     const small = settings({
       "model.device": "cpu",
       "model.memory_limit_mb": LIMIT_MB,
