@@ -26,20 +26,14 @@ export class RealMlflow {
     this.port ||= await freePort();
     const store = `sqlite:///${join(this.folder, "mlflow.db")}`;
     const where = ["--backend-store-uri", store, "--default-artifact-root", join(this.folder, "artifacts")];
-    const args = [
-      "-m",
-      "mlflow",
-      "server",
-      "--host",
-      "127.0.0.1",
-      "--port",
-      String(this.port),
-      "--workers",
-      "1",
-      ...where,
-    ];
-    // In a group of its own, so that its workers end with it.
-    const child = spawn(this.python, args, { cwd: this.folder, stdio: "ignore", detached: true });
+    const address = ["--host", "127.0.0.1", "--port", String(this.port), "--workers", "1"];
+    const child = spawn(this.python, ["-m", "mlflow", "server", ...address, ...where], {
+      cwd: this.folder,
+      // Its queues for jobs, a dozen processes, are for other things than tracking.
+      env: { ...process.env, MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false" },
+      stdio: "ignore",
+      detached: true, // a group of its own, so that its workers end with it
+    });
     this.#child = child;
     for (const end = performance.now() + START_MS; !(await this.#answers()); ) {
       if (performance.now() > end || child.exitCode !== null)
