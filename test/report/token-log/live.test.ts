@@ -178,10 +178,10 @@ describe("a writer", () => {
     );
   });
 
-  const disk = temporaryFolder();
-  const isMounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", disk]).status === 0;
-
-  it.skipIf(!isMounted)("that meets a full disk leaves whole steps, and goes on once there is room", async () => {
+  it("that meets a full disk leaves whole steps, and goes on once there is room", async (context) => {
+    const disk = temporaryFolder();
+    const isMounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", disk]).status === 0;
+    if (!isMounted) return context.skip("needs the right to mount");
     try {
       writeFileSync(join(disk, "ballast"), Buffer.alloc(128 * 2 ** 10));
       const writer = await TokenLogWriter.open(disk, { lastStep: 0, tokenBytes });
