@@ -3,25 +3,10 @@
 
 #include "check.h"
 #include "model/parameters.h"
+#include "qwen3.h"
 
 namespace ajet::test {
 namespace {
-
-ModelConfig qwen3_0_6b() {
-  ModelConfig config;
-  config.model_type = "qwen3";
-  config.vocab_size = 151936;
-  config.hidden_size = 1024;
-  config.intermediate_size = 3072;
-  config.layers = 28;
-  config.heads = 16;
-  config.kv_heads = 8;
-  config.head_dim = 128;
-  config.max_position_embeddings = 40960;
-  config.tie_word_embeddings = true;
-  config.qk_norm = true;
-  return config;
-}
 
 size_t bytes_of(int64_t tokens, const ActivationLayout& layout) {
   return Activations::Data::bytes(qwen3_0_6b(), DType::bf16, tokens, layout);

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "infer/engine.h"
 #include "model/phase_memory.h"
+#include "qwen3.h"
 #include "train/step_fixture.h"
 
 namespace ajet::test {
@@ -30,23 +31,6 @@ StepBatch batch_of(const std::vector<OwnedCall>& calls) {
   batch.rewards = {1.0, 0.0};
   batch.groups = {0, 0};
   return batch;
-}
-
-// Qwen3-0.6B.
-ModelConfig qwen3() {
-  ModelConfig config;
-  config.model_type = "qwen3";
-  config.vocab_size = 151936;
-  config.hidden_size = 1024;
-  config.intermediate_size = 3072;
-  config.layers = 28;
-  config.heads = 16;
-  config.kv_heads = 8;
-  config.head_dim = 128;
-  config.max_position_embeddings = 40960;
-  config.tie_word_embeddings = true;
-  config.qk_norm = true;
-  return config;
 }
 
 size_t bytes_of(const MemoryPlan& plan, const std::string& name) {
@@ -96,11 +80,12 @@ TEST("memory plan: the bytes that model, engine and a step allocate are those of
 TEST("memory plan: the largest pass of a trainer is planned for") {
   TrainerConfig trainer;
   trainer.max_batch_tokens = 4096;
-  const PassShape within = largest_pass(qwen3(), trainer, 4096), beyond = largest_pass(qwen3(), trainer, 4097);
+  const PassShape within = largest_pass(qwen3_0_6b(), trainer, 4096);
+  const PassShape beyond = largest_pass(qwen3_0_6b(), trainer, 4097);
   CHECK_EQ(within.tokens, 4096);
   CHECK_EQ(within.path_rows, 0);
   CHECK_EQ(beyond.path_rows, 4097);
-  CHECK_EQ(within.head_rows, trainer.head_scratch_bytes / (4 * qwen3().vocab_size));
+  CHECK_EQ(within.head_rows, trainer.head_scratch_bytes / (4 * qwen3_0_6b().vocab_size));
 }
 
 TEST("memory plan: a cache that fills the budget leaves less than a block") {
@@ -110,7 +95,7 @@ TEST("memory plan: a cache that fills the budget leaves less than a block") {
   demand.trainer = TrainerConfig{};
   demand.engine.max_context = 4096;
   demand.budget = 30 * gib;
-  const MemoryPlan plan = plan_memory(qwen3(), card, demand);
+  const MemoryPlan plan = plan_memory(qwen3_0_6b(), card, demand);
   const size_t block = card.kv_cache_bytes(1, 28, 8, 128);
   CHECK(plan.sum(MemoryPhase::rollout) > plan.sum(MemoryPhase::update));
   CHECK(plan.peak() <= demand.budget && plan.peak() + block > demand.budget);
@@ -118,19 +103,19 @@ TEST("memory plan: a cache that fills the budget leaves less than a block") {
 
   demand.engine.max_sequences = 4;  // which are all that can run
   demand.engine.max_context = 1000;
-  CHECK_EQ(plan_memory(qwen3(), card, demand).kv_blocks, 4 * 63);
+  CHECK_EQ(plan_memory(qwen3_0_6b(), card, demand).kv_blocks, 4 * 63);
   demand.budget = 1 * gib;
-  CHECK_EQ(plan_memory(qwen3(), card, demand).kv_blocks, 1);
+  CHECK_EQ(plan_memory(qwen3_0_6b(), card, demand).kv_blocks, 1);
 }
 
 TEST("memory plan: a card computes with a copy of half the bytes, a model alone has no moments") {
   MemoryDemand demand;
-  const MemoryPlan plan = plan_memory(qwen3(), cuda::CudaStorage(DType::bf16), demand);
+  const MemoryPlan plan = plan_memory(qwen3_0_6b(), cuda::CudaStorage(DType::bf16), demand);
   CHECK_EQ(bytes_of(plan, "weights"), 2 * bytes_of(plan, "weights in bfloat16"));
   CHECK_EQ(plan.sum(MemoryPhase::update), size_t{0});
   CHECK_ERROR(bytes_of(plan, "first moment"), "the plan has no");
   demand.trainer = TrainerConfig{};
-  const MemoryPlan trained = plan_memory(qwen3(), cuda::CudaStorage(DType::bf16), demand);
+  const MemoryPlan trained = plan_memory(qwen3_0_6b(), cuda::CudaStorage(DType::bf16), demand);
   CHECK_EQ(bytes_of(trained, "first moment"), bytes_of(plan, "weights"));
   CHECK_EQ(bytes_of(trained, "gradients"), bytes_of(plan, "weights"));
 }
