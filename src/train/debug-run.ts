@@ -30,7 +30,6 @@ export async function runDebug(options: DebugOptions): Promise<object> {
   await using session = await Session.open({ ...options, debug: true });
   options.claimFolder();
   session.publishEpisodeApi(folder.path);
-  session.publishEpisodeApi(folder.path);
   options.onStart?.({
     device: session.model.deviceLine,
     isolation: session.sandbox.description,
