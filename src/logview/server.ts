@@ -57,7 +57,6 @@ export async function startLogview(options: LogviewOptions): Promise<RunningLogv
   addApiRoutes(server, catalog, logs);
   answerErrors(server);
   await server.listen({ host: HOST, port: options.port ?? 0 });
-  const preparing = setImmediate(() => prepareNewest(catalog, logs));
   const { port } = server.server.address() as { port: number };
   const url = `http://${HOST}:${port}/?token=${token}`;
   return {
@@ -65,22 +64,10 @@ export async function startLogview(options: LogviewOptions): Promise<RunningLogv
     url,
     urlOfRun: (id) => `${url}#/curves?runs=${encodeURIComponent(id.replaceAll("%", "%25").replaceAll(",", "%2C"))}`,
     stop: async () => {
-      clearImmediate(preparing);
       await server.close();
       await logs[Symbol.asyncDispose]();
     },
   };
-}
-
-/** The log that is likely asked for first is read while the browser still loads the pages. */
-function prepareNewest(catalog: RunCatalog, logs: TokenLogs): void {
-  try {
-    const newest = catalog.list().find(({ hasTokens }) => hasTokens);
-    const run = newest && catalog.find(newest.id);
-    if (run) logs.prepare(run);
-  } catch {
-    // Whoever asks for the runs is told.
-  }
 }
 
 /** Every answer has the headers, and every request must bring the token and name this machine. */

@@ -41,11 +41,6 @@ export class TokenLogs implements AsyncDisposable {
     }
   }
 
-  /** Opens a run's log before it is asked for. Where it has none, who asks is told. */
-  prepare(run: FoundRun): void {
-    this.#get(run).catch(() => undefined);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     const open = [...this.#open.values()];
     this.#open.clear();

@@ -1,6 +1,6 @@
 import { appendFileSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { generatedStep } from "../../bench/campaigns/generated-steps.mjs";
 import type {
   EpisodeReply,
@@ -11,7 +11,6 @@ import type {
   StepsReply,
   TreeReply,
 } from "../../src/logview/api-types.js";
-import { ConfinedFolder } from "../../src/logview/confined-folder.js";
 import { startLogview } from "../../src/logview/server.js";
 import { TokenLogReader } from "../../src/report/token-log/reader.js";
 import type { RunFolder } from "../../src/train/run-folder.js";
@@ -73,16 +72,6 @@ describe("who may ask", () => {
 });
 
 describe("runs", () => {
-  it("reads the token log of the newest before anybody asks", async () => {
-    const alone = join(folder, "alone");
-    await makeRun(alone, "waiting", { shape: SHAPE });
-    const opened = vi.spyOn(ConfinedFolder.prototype, "open");
-    const logview = await startLogview({ folder: alone });
-    await expect.poll(() => opened.mock.calls.some(([path]) => path[1] === "tokens")).toBe(true);
-    await logview.stop();
-    opened.mockRestore();
-  });
-
   it("lists those of a folder with their state, what goes on and what has ended", async () => {
     const viewer = await Viewer.open(experiments);
     const { runs, folder: name } = await viewer.get<RunsReply>("runs");
