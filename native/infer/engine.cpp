@@ -15,8 +15,6 @@
 namespace ajet {
 namespace {
 
-int64_t blocks_for(int64_t tokens) { return (tokens + kv_block_tokens - 1) / kv_block_tokens; }
-
 // After the sequence's last known token.
 FinishReason finish_reason(const Sequence& sequence) {
   const auto& stops = sequence.sampling.stop_token_ids;

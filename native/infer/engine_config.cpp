@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
-#include "backend/batch_layout.h"
 #include "base/error.h"
+#include "infer/kv_blocks.h"
 #include "infer/sampler.h"
 
 namespace ajet {
@@ -23,16 +23,15 @@ size_t cache_bytes(const ModelConfig& model, const StorageFormat& format, int64_
 }  // namespace
 
 EngineConfig resolve(EngineConfig config, const ModelConfig& model, const StorageFormat& format) {
-  constexpr int64_t max_blocks = INT32_MAX / (2 * kv_block_tokens);  // positions stay within int32
   const int64_t max_positions = model.max_position_embeddings;
-  expect_range("kv_blocks", config.kv_blocks, 0, max_blocks);
+  expect_range("kv_blocks", config.kv_blocks, 0, max_kv_blocks);
   expect_range("max_sequences", config.max_sequences, 1, 1 << 16);
   expect_range("max_batch_tokens", config.max_batch_tokens, 1, 1 << 20);
   expect_range("max_context", config.max_context, 0, max_positions);
   if (config.kv_blocks == 0) {
     const auto block_bytes = static_cast<int64_t>(cache_bytes(model, format, 1));
     expect_range("kv_bytes", config.kv_bytes, block_bytes, INT64_MAX);
-    config.kv_blocks = std::min(config.kv_bytes / block_bytes, max_blocks);
+    config.kv_blocks = std::min(config.kv_bytes / block_bytes, max_kv_blocks);
   }
   if (config.max_context == 0)
     config.max_context = static_cast<int32_t>(std::min(max_positions, config.kv_blocks * kv_block_tokens));

@@ -5,7 +5,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "backend/batch_layout.h"
+
 namespace ajet {
+
+// Positions of a sequence stay within int32.
+constexpr int64_t max_kv_blocks = INT32_MAX / (2 * kv_block_tokens);
+
+// Blocks that so many tokens need, the last perhaps in part.
+constexpr int64_t blocks_for(int64_t tokens) { return (tokens + kv_block_tokens - 1) / kv_block_tokens; }
 
 class KvBlocks {
  public:

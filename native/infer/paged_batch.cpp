@@ -19,7 +19,7 @@ void PagedBatch::build(std::span<const ScheduledRun> runs) {
       positions_.push_back(position);
     }
     const auto& blocks = run.sequence->blocks;
-    const auto used = static_cast<std::ptrdiff_t>((end + kv_block_tokens - 1) / kv_block_tokens);
+    const auto used = static_cast<std::ptrdiff_t>(blocks_for(end));
     block_table_.insert(block_table_.end(), blocks.begin(), blocks.begin() + used);
     start_positions_.push_back(run.first);
     row_offsets_.push_back(static_cast<int32_t>(tokens_.size()));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tensor/section.h"
+
 namespace ajet {
 namespace {
 
@@ -15,11 +17,9 @@ class Carver {
   Tensor take_f32(int64_t rows, int64_t cols) { return take(rows, cols, DType::f32); }
   size_t used() const { return used_; }
   // On from where the furthest of several that share memory has come.
-  void move_to(size_t used) { used_ = (used + alignment - 1) / alignment * alignment; }
+  void move_to(size_t used) { used_ = aligned_bytes(used); }
 
  private:
-  static constexpr size_t alignment = 256;
-
   Tensor take(int64_t rows, int64_t cols, DType dtype) {
     char* data = base_ == nullptr ? nullptr : base_ + used_;
     move_to(used_ + static_cast<size_t>(rows * cols * dtype_bytes(dtype)));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "tensor/section.h"
 
 namespace ajet {
 namespace {
@@ -21,7 +22,7 @@ int64_t elements_of(const ModelConfig& config, int64_t rows) {
 
 // Of the keys and values, so that gradients behind them are aligned.
 size_t state_bytes(const ModelConfig& config, DType dtype, int64_t rows) {
-  return (static_cast<size_t>(elements_of(config, rows) * dtype_bytes(dtype)) + 255) / 256 * 256;
+  return section_bytes(1, elements_of(config, rows), dtype);
 }
 
 size_t gradient_bytes(const ModelConfig& config, int64_t rows) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "backend/batch_layout.h"
+#include "infer/kv_blocks.h"
 #include "model/activations.h"
 #include "model/parameters.h"
 #include "train/head_pass.h"
@@ -76,9 +76,8 @@ class Planner {
     const size_t room = demand_.budget > always ? (demand_.budget - always) / block : 0;
     const EngineConfig& engine = demand_.engine;
     const int64_t context = engine.max_context > 0 ? engine.max_context : model_.max_position_embeddings;
-    const int64_t useful = engine.max_sequences * ((context + kv_block_tokens - 1) / kv_block_tokens);
-    constexpr int64_t most = INT32_MAX / (2 * kv_block_tokens);
-    return std::clamp<int64_t>(static_cast<int64_t>(std::min<size_t>(room, most)), 1, useful);
+    const int64_t useful = engine.max_sequences * blocks_for(context);
+    return std::clamp<int64_t>(static_cast<int64_t>(std::min<size_t>(room, max_kv_blocks)), 1, useful);
   }
 
   void add_pass() {

@@ -2,15 +2,9 @@
 
 #include <algorithm>
 
+#include "tensor/section.h"
+
 namespace ajet {
-namespace {
-
-// Rounded up, so that what lies behind it is aligned.
-size_t matrix_bytes(int64_t rows, int64_t cols, DType dtype) {
-  return (static_cast<size_t>(rows * cols * dtype_bytes(dtype)) + 255) / 256 * 256;
-}
-
-}  // namespace
 
 HeadRows::HeadRows(const TokenTree& tree, const PartSegment& segment) {
   std::vector<int32_t> group;  // entries of one hidden state, not yet in a row
@@ -42,8 +36,8 @@ int64_t HeadPass::chunk_rows(int64_t vocab_size, int64_t scratch_bytes, int64_t 
 }
 
 size_t HeadPass::bytes(int64_t hidden_size, int64_t vocab_size, DType compute_dtype, int64_t rows) {
-  return matrix_bytes(rows, hidden_size, compute_dtype) + matrix_bytes(rows, hidden_size, DType::f32) +
-         matrix_bytes(rows, vocab_size, DType::f32);
+  return section_bytes(rows, hidden_size, compute_dtype) + section_bytes(rows, hidden_size, DType::f32) +
+         section_bytes(rows, vocab_size, DType::f32);
 }
 
 void HeadPass::place(Buffer memory, int64_t rows) {
@@ -52,7 +46,7 @@ void HeadPass::place(Buffer memory, int64_t rows) {
   auto* next = static_cast<char*>(memory_.data());
   const auto take = [&](int64_t cols, DType dtype) {
     const Tensor tensor{next, dtype, rows, cols, cols};
-    next += matrix_bytes(rows, cols, dtype);
+    next += section_bytes(rows, cols, dtype);
     return tensor;
   };
   hidden_ = take(hidden_size_, backend_->compute_dtype());

@@ -4,16 +4,10 @@
 
 #include "model/activations.h"
 #include "model/path_cache.h"
+#include "tensor/section.h"
 #include "train/head_pass.h"
 
 namespace ajet {
-namespace {
-
-size_t matrix_bytes(int64_t rows, int64_t cols, DType dtype) {
-  return static_cast<size_t>(rows * cols * dtype_bytes(dtype));
-}
-
-}  // namespace
 
 PassShape pass_shape(std::span<const TreePart> parts, int64_t max_batch_tokens, int64_t chunk_rows) {
   PassShape shape;
@@ -27,17 +21,16 @@ PassShape pass_shape(std::span<const TreePart> parts, int64_t max_batch_tokens, 
 }
 
 PassBytes pass_bytes(const ModelConfig& config, DType compute_dtype, int64_t parameters, const PassShape& shape) {
-  const auto aligned = [](size_t bytes) { return (bytes + 255) / 256 * 256; };
   const bool backward = shape.keep != Keep::nothing;
   const size_t head = HeadPass::bytes(config.hidden_size, config.vocab_size, compute_dtype, shape.head_rows);
   PassBytes bytes;
-  bytes.activations = aligned(Activations::Data::most_bytes(config, compute_dtype, shape.tokens,
-                                                            {.keep = shape.keep, .lent_bytes = head}));
-  bytes.hidden = aligned(matrix_bytes(shape.tokens, config.hidden_size, compute_dtype));
-  bytes.path_cache = aligned(PathCache::bytes(config, compute_dtype, shape.path_rows, backward));
+  bytes.activations = aligned_bytes(Activations::Data::most_bytes(config, compute_dtype, shape.tokens,
+                                                                  {.keep = shape.keep, .lent_bytes = head}));
+  bytes.hidden = section_bytes(shape.tokens, config.hidden_size, compute_dtype);
+  bytes.path_cache = aligned_bytes(PathCache::bytes(config, compute_dtype, shape.path_rows, backward));
   if (!backward) return bytes;
-  bytes.gradients = aligned(matrix_bytes(1, parameters, DType::f32));
-  bytes.dhidden = aligned(matrix_bytes(shape.tokens, config.hidden_size, DType::f32));
+  bytes.gradients = section_bytes(1, parameters, DType::f32);
+  bytes.dhidden = section_bytes(shape.tokens, config.hidden_size, DType::f32);
   return bytes;
 }
 
