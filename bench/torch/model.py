@@ -10,6 +10,11 @@ from safetensors import safe_open
 from torch import nn
 
 
+def attend_causally(q, k, v):
+    """q [rows, heads, length, head_dim]; padding follows a row's tokens, so that the causal mask is enough."""
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+
 class Layer(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -30,8 +35,8 @@ class Layer(nn.Module):
         else:
             self.q_norm = self.k_norm = None
 
-    def forward(self, x, cos, sin):
-        """x [rows, length, hidden]; cos and sin [length, head_dim]."""
+    def forward(self, x, cos, sin, attend=attend_causally):
+        """x [rows, length, hidden]; cos and sin [length, head_dim]; attend(q, k, v) as attend_causally."""
         rows, length, _ = x.shape
         qkv = self.qkv(F.rms_norm(x, x.shape[-1:], self.input_norm, self.eps))
         qkv = qkv.view(rows, length, self.heads + 2 * self.kv_heads, self.head_dim)
@@ -40,8 +45,7 @@ class Layer(nn.Module):
             q = F.rms_norm(q, (self.head_dim,), self.q_norm, self.eps)
             k = F.rms_norm(k, (self.head_dim,), self.k_norm, self.eps)
         q, k = rotate(q.transpose(1, 2), cos, sin), rotate(k.transpose(1, 2), cos, sin)
-        # Padding follows a row's tokens, so that the causal mask is enough.
-        attended = F.scaled_dot_product_attention(q, k, v.transpose(1, 2), is_causal=True, enable_gqa=True)
+        attended = attend(q, k, v.transpose(1, 2))
         x = x + self.o(attended.transpose(1, 2).reshape(rows, length, -1))
         gate, up = self.gate_up(F.rms_norm(x, x.shape[-1:], self.post_norm, self.eps)).chunk(2, dim=-1)
         return x + self.down(F.silu(gate) * up)

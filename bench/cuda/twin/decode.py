@@ -9,23 +9,9 @@ import torch
 import torch.nn.functional as F
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "torch"))
-from model import load, rotate  # noqa: E402
+from model import attend_causally, load  # noqa: E402
 
 ROWS_AT_ONCE = 64  # of many requests; their cache is as long as the longest of them
-
-
-def layer_outputs(layer, x, cos, sin, attend):
-    rows, count, _ = x.shape
-    qkv = layer.qkv(F.rms_norm(x, x.shape[-1:], layer.input_norm, layer.eps))
-    qkv = qkv.view(rows, count, layer.heads + 2 * layer.kv_heads, layer.head_dim)
-    q, k, v = qkv.split([layer.heads, layer.kv_heads, layer.kv_heads], dim=2)
-    if layer.q_norm is not None:
-        q = F.rms_norm(q, (layer.head_dim,), layer.q_norm, layer.eps)
-        k = F.rms_norm(k, (layer.head_dim,), layer.k_norm, layer.eps)
-    attended = attend(rotate(q.transpose(1, 2), cos, sin), rotate(k.transpose(1, 2), cos, sin), v.transpose(1, 2))
-    x = x + layer.o(attended.transpose(1, 2).reshape(rows, count, -1))
-    gate, up = layer.gate_up(F.rms_norm(x, x.shape[-1:], layer.post_norm, layer.eps)).chunk(2, dim=-1)
-    return x + layer.down(F.silu(gate) * up)
 
 
 def prefill_layer(layer, keys, values, x, cos, sin):
@@ -33,9 +19,9 @@ def prefill_layer(layer, keys, values, x, cos, sin):
 
     def attend(q, k, v):
         keys[:, :, : k.shape[2]], values[:, :, : k.shape[2]] = k, v
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        return attend_causally(q, k, v)
 
-    return layer_outputs(layer, x, cos, sin, attend)
+    return layer(x, cos, sin, attend)
 
 
 def step_layer(layer, keys, values, x, cos, sin, mask, rows, positions):
@@ -47,7 +33,7 @@ def step_layer(layer, keys, values, x, cos, sin, mask, rows, positions):
         shared = q.reshape(q.shape[0], keys.shape[1], -1, q.shape[-1])
         return F.scaled_dot_product_attention(shared, keys, values, attn_mask=mask).reshape(q.shape)
 
-    return layer_outputs(layer, x, cos, sin, attend)
+    return layer(x, cos, sin, attend)
 
 
 class CachedDecoder:
