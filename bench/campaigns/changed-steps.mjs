@@ -43,8 +43,14 @@ export function withChangedStep(segment, format, { record = (json) => json, inde
     at += frame.length;
     frames.push(frame);
   }
+  const episodes = json.episodes.sample.length;
   const last = encodeFrame(FrameType.Step, packRecord(JSON.stringify(index(json)) ?? "null", []));
-  return Buffer.concat([segment.subarray(0, format.FILE_HEADER_BYTES), ...frames, last, encodeTrailer(last, at)]);
+  return Buffer.concat([
+    segment.subarray(0, format.FILE_HEADER_BYTES),
+    ...frames,
+    last,
+    encodeTrailer(last, at, episodes),
+  ]);
 }
 
 /** Payloads of the blocks, then of the index. */

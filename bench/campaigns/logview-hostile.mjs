@@ -178,7 +178,7 @@ async function versions() {
   const folder = join(root, "versions");
   const file = await makeRun(join(folder, "run"), "plain");
   const whole = readFileSync(file);
-  const headers = [0, 2, 99, 2 ** 32 - 1].map((version) => format.fileHeader(version));
+  const headers = [0, 1, 99, 2 ** 32 - 1].map((version) => format.fileHeader(version));
   headers.push(Buffer.from("another file's 16"), Buffer.alloc(16), whole.subarray(16, 32));
   for (const header of headers) {
     writeFileSync(file, whole);

@@ -15,10 +15,10 @@ export interface FramePlace {
   length: number;
 }
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 export const FILE_HEADER_BYTES = 16;
 export const FRAME_HEADER_BYTES = 16;
-export const STEP_TRAILER_BYTES = 16;
+export const STEP_TRAILER_BYTES = 24;
 
 const MAGIC = Buffer.from("ajettoks");
 const STORED = 0;
@@ -108,24 +108,31 @@ export interface StepTrailer {
   stepBytes: number;
   /** The index's checksum: tells two writings of a step apart. */
   checksum: number;
+  /** In the step: who only counts them reads no index. */
+  episodes: number;
 }
 
-export function encodeTrailer(indexFrame: Buffer, bytesBefore: number): Buffer {
+/** @param bytesBefore Of the step, before its index. */
+export function encodeTrailer(indexFrame: Buffer, bytesBefore: number, episodes: number): Buffer {
   const trailer = Buffer.alloc(STEP_TRAILER_BYTES);
   trailer.writeUInt32LE(TRAILER_MARK, 0);
   trailer.writeUInt32LE(indexFrame.length, 4);
   trailer.writeUInt32LE(bytesBefore + indexFrame.length + STEP_TRAILER_BYTES, 8);
   trailer.writeUInt32LE(indexFrame.readUInt32LE(12), 12);
+  trailer.writeUInt32LE(episodes, 16);
+  trailer.writeUInt32LE(crc32(trailer.subarray(0, 20)), 20);
   return trailer;
 }
 
 /** Undefined where these bytes are no trailer. */
 export function decodeTrailer(bytes: Buffer): StepTrailer | undefined {
   if (bytes.length !== STEP_TRAILER_BYTES || bytes.readUInt32LE(0) !== TRAILER_MARK) return undefined;
+  if (crc32(bytes.subarray(0, 20)) !== bytes.readUInt32LE(20)) return undefined;
   const trailer = {
     indexBytes: bytes.readUInt32LE(4),
     stepBytes: bytes.readUInt32LE(8),
     checksum: bytes.readUInt32LE(12),
+    episodes: bytes.readUInt32LE(16),
   };
   const { indexBytes, stepBytes } = trailer;
   return indexBytes >= FRAME_HEADER_BYTES && stepBytes >= indexBytes + STEP_TRAILER_BYTES ? trailer : undefined;

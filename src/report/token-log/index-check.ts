@@ -1,11 +1,12 @@
+import type { StepTrailer } from "./frames.js";
 import { EPISODE_COLUMNS, type IndexColumns } from "./step-index.js";
 
 /**
  * A step's index, looked through: its checksum says that it is as it was written, not that it fits the step.
- * @param stepBytes Of the step on disk: no block lies behind them.
+ * @param trailer Of the step: no block lies behind its end.
  * @throws TypeError where a column is missing, too short, or leads to a place that the step does not have.
  */
-export function checkIndex(json: unknown, stepBytes: number): IndexColumns {
+export function checkIndex(json: unknown, { stepBytes, episodes: count }: StepTrailer): IndexColumns {
   const index = json as IndexColumns;
   const { blocks, groups, episodes, tokens } = index;
   const isBlock = isPlaceIn(blocks.at.length);
@@ -16,10 +17,10 @@ export function checkIndex(json: unknown, stepBytes: number): IndexColumns {
     holds(groups, ["task_id"], groups.task_id.length, isText) &&
     holds(groups, ["block"], groups.task_id.length, isBlock) &&
     holds(groups, ["offset"], groups.task_id.length, isPlace) &&
-    holds(episodes, EPISODE_COLUMNS, episodes.sample.length, isNumberOrNull) &&
-    holds(episodes, ["group"], episodes.sample.length, isPlaceIn(groups.task_id.length)) &&
-    holds(episodes, ["block"], episodes.sample.length, isBlock) &&
-    holds(episodes, ["offset"], episodes.sample.length, isPlace) &&
+    holds(episodes, EPISODE_COLUMNS, count, isNumberOrNull) &&
+    holds(episodes, ["group"], count, isPlaceIn(groups.task_id.length)) &&
+    holds(episodes, ["block"], count, isBlock) &&
+    holds(episodes, ["offset"], count, isPlace) &&
     holds(tokens, ["id", "length"], tokens.id.length, isPlace) &&
     isText(tokens.bytes);
   if (!isFine) throw new TypeError("Expected the index of a step");

@@ -3,40 +3,60 @@ import type { EpisodeHeader, EpisodePage, EpisodeQuery } from "./types.js";
 
 const DEFAULT_LIMIT = 100;
 
+/** Steps from one to another, both included. */
+export interface StepRange {
+  from: number;
+  to: number;
+}
+
+/** Steps that a query is about, and that are read together. */
+export interface QueryPart {
+  steps(): Promise<readonly StepIndex[]>;
+  /** Their episodes; cheaper than reading the steps. */
+  count(): Promise<number>;
+}
+
 /** The steps that a query is about. */
-export function stepRange({ step }: EpisodeQuery): { from: number; to: number } {
+export function stepRange({ step }: EpisodeQuery): StepRange {
   if (typeof step === "number") return { from: step, to: step };
   return { from: step?.from ?? 0, to: step?.to ?? Number.POSITIVE_INFINITY };
 }
 
 /** Answers a query from the indices of its steps, in their order. */
-export function answer(steps: readonly StepIndex[], query: EpisodeQuery): EpisodePage {
+export async function answer(parts: readonly QueryPart[], query: EpisodeQuery): Promise<EpisodePage> {
   const { offset = 0, limit = DEFAULT_LIMIT } = query;
   const page = <T>(all: readonly T[]) => all.slice(offset, offset + limit);
   const conditions = conditionsOf(query);
   const { sortBy, descending = false } = query;
-  if (conditions.length === 0 && sortBy === undefined) return unfiltered(steps, offset, limit);
+  if (conditions.length === 0 && sortBy === undefined) return unfiltered(parts, offset, limit);
   const met: { step: StepIndex; index: number; value: SortValue }[] = [];
-  for (const step of steps) {
-    for (let index = 0; index < step.episodes; index++) {
-      const header = step.header(index);
-      if (!conditions.every((condition) => condition(header))) continue;
-      met.push({ step, index, value: sortBy === undefined ? null : header[sortBy] });
+  for (const part of parts) {
+    for (const step of await part.steps()) {
+      for (let index = 0; index < step.episodes; index++) {
+        const header = step.header(index);
+        if (!conditions.every((condition) => condition(header))) continue;
+        met.push({ step, index, value: sortBy === undefined ? null : header[sortBy] });
+      }
     }
   }
   if (sortBy !== undefined) met.sort((a, b) => compare(a.value, b.value, descending));
   return { headers: page(met).map(({ step, index }) => step.header(index)), total: met.length };
 }
 
-/** No header outside the page is made. */
-function unfiltered(steps: readonly StepIndex[], offset: number, limit: number): EpisodePage {
+/** What lies outside the page is counted, not read. */
+async function unfiltered(parts: readonly QueryPart[], offset: number, limit: number): Promise<EpisodePage> {
   const headers: EpisodeHeader[] = [];
   let total = 0;
-  for (const step of steps) {
-    const from = Math.max(offset - total, 0);
-    const to = Math.min(offset + limit - total, step.episodes);
-    for (let index = from; index < to; index++) headers.push(step.header(index));
-    total += step.episodes;
+  for (const part of parts) {
+    const end = total + (await part.count());
+    const isOutside = end <= offset || total >= offset + limit;
+    for (const step of isOutside ? [] : await part.steps()) {
+      const from = Math.max(offset - total, 0);
+      const to = Math.min(offset + limit - total, step.episodes);
+      for (let index = from; index < to; index++) headers.push(step.header(index));
+      total += step.episodes;
+    }
+    if (isOutside) total = end;
   }
   return { headers, total };
 }

@@ -3,7 +3,7 @@ import { FileError } from "../../native/errors.js";
 import type { RecordPlace } from "./blocks.js";
 import { FrameType } from "./frames.js";
 import { type DecodedGroup, decodeEpisode, decodeGroup } from "./group-decoding.js";
-import { answer, stepRange } from "./query.js";
+import { answer, type QueryPart, type StepRange, stepRange } from "./query.js";
 import { RecordParts } from "./record.js";
 import { Segment } from "./segment.js";
 import { type LogFolder, listSegments, logFolderAt } from "./segment-files.js";
@@ -61,6 +61,7 @@ export class TokenLogReader implements TokenLogReading {
     let changed = segments.length !== known.size || segments.some(({ file }) => !known.has(file.path));
     this.#segments = segments;
     for (const segment of segments) {
+      segment.forgetCount();
       // The last one grows; one that no one asked for yet is read when someone does.
       if (segment.isLoaded || segment === segments.at(-1)) changed = (await segment.update()) || changed;
     }
@@ -73,12 +74,7 @@ export class TokenLogReader implements TokenLogReading {
   }
 
   async list(query: EpisodeQuery = {}): Promise<EpisodePage> {
-    const { from, to } = stepRange(query);
-    const places = await this.#places(from, to);
-    return answer(
-      places.map(({ step }) => step),
-      query,
-    );
+    return answer(this.#parts(stepRange(query)), query);
   }
 
   async header(key: string): Promise<EpisodeHeader> {
@@ -129,15 +125,28 @@ export class TokenLogReader implements TokenLogReading {
     this.#blocks.clear();
   }
 
-  /** The steps of a range, ascending. Reads the segments that can have one. */
-  async #places(from: number, to: number): Promise<Place[]> {
+  /** The segments that can have a step of a range, oldest first. */
+  #parts({ from, to }: StepRange): (QueryPart & { segment: Segment })[] {
     const segments = this.#segments;
+    return segments.flatMap((segment, i) => {
+      const end = segments[i + 1]?.firstStep ?? Number.POSITIVE_INFINITY;
+      if (segment.firstStep > to || end <= from) return [];
+      const steps = async () => {
+        await segment.load();
+        return segment.steps.filter(({ step }) => step >= from && step <= to);
+      };
+      const isWhole = segment.firstStep >= from && end - 1 <= to;
+      const count = async () =>
+        isWhole ? segment.count() : (await steps()).reduce((sum, { episodes }) => sum + episodes, 0);
+      return [{ segment, steps, count }];
+    });
+  }
+
+  /** The steps of a range, ascending. */
+  async #places(from: number, to: number): Promise<Place[]> {
     const places: Place[] = [];
-    for (const [i, segment] of segments.entries()) {
-      const next = segments[i + 1]?.firstStep ?? Number.POSITIVE_INFINITY;
-      if (segment.firstStep > to || next <= from) continue;
-      await segment.load();
-      for (const step of segment.steps) if (step.step >= from && step.step <= to) places.push({ segment, step });
+    for (const { segment, steps } of this.#parts({ from, to })) {
+      for (const step of await steps()) places.push({ segment, step });
     }
     return places;
   }

@@ -66,11 +66,29 @@ export function stepBefore({ fd }: FileHandle, end: number): FoundStep | undefin
   const payload = decodeFrame(FrameType.Step, frame);
   if (payload === undefined || frame.readUInt32LE(12) !== checksum) return undefined;
   try {
-    const index = checkIndex(new RecordParts(payload).json, stepBytes);
+    const index = checkIndex(new RecordParts(payload).json, trailer);
     return { start: end - stepBytes, bytes: stepBytes, checksum, index };
   } catch {
     return undefined;
   }
+}
+
+const TRAILER = Buffer.alloc(STEP_TRAILER_BYTES);
+
+/**
+ * The episodes of the steps before `end`, by their trailers alone; undefined where these do not lead back to the segment's
+ * beginning. Waits for the disk, as {@link stepBefore} does.
+ */
+export function countEpisodes({ fd }: FileHandle, end: number): number | undefined {
+  let episodes = 0;
+  for (let start = end; start !== FILE_HEADER_BYTES; ) {
+    if (start < FILE_HEADER_BYTES + STEP_TRAILER_BYTES) return undefined;
+    const trailer = decodeTrailer(readBytesNow(fd, TRAILER, start - STEP_TRAILER_BYTES));
+    if (trailer === undefined) return undefined;
+    episodes += trailer.episodes;
+    start -= trailer.stepBytes;
+  }
+  return episodes;
 }
 
 /** Fills `bytes` from `offset` on; fewer where the file ends. */

@@ -4,7 +4,7 @@ import { FileError } from "../../native/errors.js";
 import { fileError } from "../../native/file-error.js";
 import { checkFileHeader, decodeFrame, FILE_HEADER_BYTES, type FramePlace, type FrameType } from "./frames.js";
 import type { SegmentFile } from "./segment-files.js";
-import { type FoundStep, readBytes, scanSteps, stepBefore, trailerBefore } from "./segment-scan.js";
+import { countEpisodes, type FoundStep, readBytes, scanSteps, stepBefore, trailerBefore } from "./segment-scan.js";
 import { decodeIndex, StepIndex } from "./step-index.js";
 import { TokenVocabulary } from "./vocabulary.js";
 
@@ -30,6 +30,8 @@ export class Segment {
   #size = 0;
   #damage: readonly string[] = [];
   #changed = Promise.resolve(false);
+  /** Where its steps were not read. */
+  #counted: number | undefined;
 
   constructor(readonly file: SegmentFile) {
     this.firstStep = file.firstStep;
@@ -62,6 +64,25 @@ export class Segment {
   /** Finds the steps, if that has not been done. */
   async load(): Promise<void> {
     if (!this.isLoaded) await this.update();
+  }
+
+  /**
+   * How many episodes it has: as long as its steps were not read, by what stands between them, so that a damaged step counts
+   * until then.
+   */
+  async count(): Promise<number> {
+    if (!this.isLoaded) {
+      const count = async (file: FileHandle) => countEpisodes(file, (await file.stat()).size);
+      this.#counted ??= await this.#use(count).catch(() => undefined);
+      if (this.#counted !== undefined) return this.#counted;
+      await this.load(); // says what is wrong with it
+    }
+    return this.steps.reduce((sum, { episodes }) => sum + episodes, 0);
+  }
+
+  /** What was counted may have changed. */
+  forgetCount(): void {
+    this.#counted = undefined;
   }
 
   /** A frame's payload. @throws FileError where it is damaged or gone. */

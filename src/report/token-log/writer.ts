@@ -110,7 +110,7 @@ export class TokenLogWriter {
     const newTokens = newIds.map((id) => ({ id, bytes: this.options.tokenBytes(id) }));
     const json = encodeIndex(step, blocks.places, groupPlaces, episodes, newTokens);
     const index = encodeFrame(FrameType.Step, packRecord(json, []));
-    return Buffer.concat([...blocks.frames, index, encodeTrailer(index, blocks.bytes)]);
+    return Buffer.concat([...blocks.frames, index, encodeTrailer(index, blocks.bytes, episodes.length)]);
   }
 
   #addNewIds(nodes: readonly TokenTreeNode[], newIds: number[]): void {

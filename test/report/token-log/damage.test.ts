@@ -84,6 +84,31 @@ describe("damage", () => {
     expect(notes).toEqual([`steps-00000001.ajetlog: ${second - first} damaged bytes at ${first} were left out`]);
   });
 
+  it("of an index that no page shows is found when its segment is read: until then its episodes count", async () => {
+    await writeSteps(folder.path, [1, 2, 3, 4, 5, 6], { keepSteps: 16 }); // a segment for two steps
+    const [, file = ""] = folder.segments();
+    const bytes = readFileSync(file);
+    bytes[bytes.length - STEP_TRAILER_BYTES - 40] = 0;
+    writeFileSync(file, bytes);
+    const reader = await TokenLogReader.open(folder.path);
+    expect(await reader.list({ limit: 2 })).toMatchObject({ headers: [{ key: "1.0" }, { key: "1.1" }], total: 36 });
+    expect(await reader.list({ offset: 35 })).toMatchObject({ headers: [{ key: "6.5" }], total: 36 });
+    expect(reader.notes).toEqual([]);
+    const { headers, total } = await reader.list({ offset: 12, limit: 7 });
+    expect(headers.map(({ key }) => key)).toEqual(["3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "5.0"]);
+    expect(total).toBe(30);
+    expect(reader.notes).toEqual(["steps-00000003.ajetlog: 1 damaged step was left out"]);
+  });
+
+  it("of a trailer is found when episodes are counted", async () => {
+    await writeSteps(folder.path, [1, 2, 3, 4], { keepSteps: 16 });
+    const [first = 0] = await ends();
+    change(first - STEP_TRAILER_BYTES + 16); // the number of its episodes
+    const reader = await TokenLogReader.open(folder.path);
+    expect((await reader.list({ offset: 100 })).total).toBe(18);
+    expect(reader.notes).toEqual([`steps-00000001.ajetlog: ${first - 16} damaged bytes at 16 were left out`]);
+  });
+
   it("of a block is named when an episode in it is read, and no other episode suffers", async () => {
     // Each episode fills a block, or nearly.
     await writeSteps(folder.path, [1], {}, { groups: 1, episodes: 5, turns: 2, prompt: 20, sampled: 2500 });
@@ -134,9 +159,9 @@ describe("another file", () => {
     await writeSteps(folder.path, [1]);
     const file = folder.segments()[0] as string;
     const bytes = readFileSync(file);
-    fileHeader(2).copy(bytes);
+    fileHeader(1).copy(bytes);
     writeFileSync(file, bytes);
-    const message = /steps-00000001\.ajetlog is a token log of format 2, and this version of ajet reads format 1/;
+    const message = /steps-00000001\.ajetlog is a token log of format 1, and this version of ajet reads format 2/;
     await expect(TokenLogReader.open(folder.path)).rejects.toThrow(message);
     await expect(writeSteps(folder.path, [2])).rejects.toThrow(message);
     expect(readFileSync(file)).toEqual(bytes);

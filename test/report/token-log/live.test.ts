@@ -125,6 +125,25 @@ describe("a log that is being written", () => {
   });
 });
 
+describe("episodes that are only counted", () => {
+  it("are counted again when the log is looked at again", async () => {
+    await writeSteps(folder.path, [1, 2, 3, 4, 5, 6], { keepSteps: 16 });
+    const reader = await TokenLogReader.open(folder.path);
+    expect((await reader.list({ limit: 1 })).total).toBe(36);
+    await writeSteps(folder.path, [4], { lastStep: 3 }, { ...SHAPE, episodes: 1 });
+    expect(await reader.refresh()).toBe(true);
+    expect((await reader.list({ limit: 1 })).total).toBe(20);
+    expect((await reader.list({ offset: 18 })).headers.map(({ key }) => key)).toEqual(["4.0", "4.1"]);
+  });
+
+  it("are none where their segment is gone", async () => {
+    await writeSteps(folder.path, [1, 2, 3, 4], { keepSteps: 16 });
+    const reader = await TokenLogReader.open(folder.path);
+    rmSync(folder.segments()[0] as string);
+    expect(await reader.list({ offset: 11 })).toMatchObject({ headers: [{ key: "4.5" }], total: 12 });
+  });
+});
+
 describe("a writer", () => {
   it("cuts the log back to the checkpoint's step and goes on in a new segment", async () => {
     await writeSteps(folder.path, [1, 2, 3, 4, 5], { keepSteps: 16 });

@@ -60,6 +60,14 @@ describe("a log that says something wrong under right checksums", () => {
     expect(await stepsOf()).toMatchObject({ steps: [], notes });
   });
 
+  it("loses the step whose index has fewer episodes than its trailer says", async () => {
+    const withoutFirst = (columns: object) =>
+      Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, (values as number[]).slice(1)]));
+    write({ index: (json) => ({ ...json, episodes: withoutFirst((json as { episodes: object }).episodes) }) });
+    const notes = ["steps-00000001.ajetlog: 1 damaged step was left out"];
+    expect(await stepsOf()).toMatchObject({ steps: [], notes });
+  });
+
   it.each([
     ["a node that is its own parent", 0, "nodes.parent.0", 0],
     ["a node whose parent comes later", 0, "nodes.parent.1", 2],
