@@ -30,6 +30,8 @@ export interface EnvStart {
 }
 
 const PAUSE_MS = 500;
+/** A connection for each request: one that idled may be closed by the service just when a step is sent, which is then lost. */
+const HEADERS = { "content-type": "application/json", connection: "close" };
 /** Steps, evaluations and releases name an instance, and no kind: AgentJet sends this word. */
 const OF_INSTANCE = "default";
 
@@ -121,7 +123,7 @@ export class EnvServiceClient {
     try {
       response = await fetch(`${this.#url}/${path}`, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: HEADERS,
         body: JSON.stringify(whole),
         signal: signal ? AbortSignal.any([signal, limit]) : limit,
       });

@@ -114,6 +114,22 @@ describe("a service that misbehaves", () => {
     expect(broken.asked).toHaveLength(1);
   });
 
+  it("loses no step where it closes a connection that idled", async () => {
+    const used = new WeakSet<object>();
+    const server = createServer((request, response) => {
+      if (used.has(request.socket)) return request.socket.destroy();
+      used.add(request.socket);
+      return response.end(JSON.stringify({ data: { state: [{ role: "user", content: "a" }] } }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const patient = new EnvServiceClient(settingsOf(`http://127.0.0.1:${port}`));
+    for (let step = 0; step < 3; step++) {
+      expect(await patient.step("i", { content: "" })).toMatchObject({ messages: [{ content: "a" }] });
+    }
+  });
+
   it.each([
     [{ state: { role: "user", content: "a" } }, [{ role: "user", content: "a" }]],
     [
