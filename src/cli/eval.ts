@@ -1,13 +1,15 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { dump } from "js-yaml";
+import type { Task } from "../agent/task.js";
 import { type LoadedConfig, loadConfig } from "../config/load-config.js";
 import { ConfigError } from "../native/errors.js";
 import { PACKAGE_ROOT } from "../native/package-root.js";
 import { writeJsonAtomically } from "../train/atomic-file.js";
 import { type EvaluationOptions, evaluateSet } from "../train/evaluation.js";
+import { explainingOutOfMemory } from "../train/out-of-memory.js";
 import { defaultRunName, RunFolder } from "../train/run-folder.js";
-import { Session } from "../train/session.js";
+import { Session, type SessionOptions } from "../train/session.js";
 import { evaluationTasks } from "../train/task-splits.js";
 import { findPath } from "./bundled.js";
 import { FetchPrinter } from "./fetch-printer.js";
@@ -64,14 +66,20 @@ async function evaluateYaml(yaml: string, options: EvalOptions): Promise<void> {
     config.experiment_name ?? defaultRunName(config.experiment_dir, yamlFile, "eval_"),
   );
   folder.refuseExisting("eval");
-
-  using stop = new StopSignal();
-  using printer = new RunPrinter(output, false);
-  await using session = await Session.open({
+  const session: SessionOptions = {
     ...roots,
     unsafeTools: options.unsafeTools ?? false,
     onUserOutput: (text) => output.userOutput(text),
-  });
+  };
+  await explainingOutOfMemory({ config, roots, trains: false }, () => evaluate(validation, folder, session, output));
+}
+
+/** Evaluates the tasks, and writes and prints the summary. */
+async function evaluate(validation: Task[], folder: RunFolder, options: SessionOptions, output: Output): Promise<void> {
+  const { config, yamlFile } = options;
+  using stop = new StopSignal();
+  using printer = new RunPrinter(output, false);
+  await using session = await Session.open(options);
   folder.start("eval", yamlFile, dump({ ajet: config }));
   session.publishEpisodeApi(folder.path);
   output.line(`${session.model.deviceLine}; Python tool: ${session.sandbox.description}; ${validation.length} tasks`);

@@ -7,6 +7,7 @@ import { ConfigError } from "../native/errors.js";
 import { loadModel, type Model } from "../native/model.js";
 import { planRun } from "../train/memory-plan.js";
 import { engineOptions, placeOf } from "../train/native-options.js";
+import { explainingOutOfMemory } from "../train/out-of-memory.js";
 import { findPath } from "./bundled.js";
 import { type PlaceOptions, placeOverrides } from "./options.js";
 
@@ -68,8 +69,8 @@ export function openModel(config: AjetConfig): Promise<Model> {
   return loadModel(config.model.path, placeOf(config));
 }
 
-/** An engine of it. */
+/** An engine of it. @throws OutOfMemoryError that says what was planned and what to lower. */
 export function openEngine(config: AjetConfig, model: Model): Promise<Engine> {
   const { plan } = planRun(config, config.model.path, { trainer: false });
-  return model.createEngine(engineOptions(config, plan));
+  return explainingOutOfMemory({ config, trains: false }, () => model.createEngine(engineOptions(config, plan)));
 }

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { AjetConfig } from "../config/schema.js";
 import { describeKeysIdleOn } from "../config/without-effect.js";
-import { AbortError, ConfigError } from "../native/errors.js";
+import { AbortError, ConfigError, OutOfMemoryError } from "../native/errors.js";
 import { createModelFromConfig, type Model } from "../native/model.js";
 import type { TrainStats } from "../native/types.js";
 import { ProgressBar } from "../report/progress-bar.js";
@@ -60,6 +60,11 @@ async function train(options: SftOptions, output: Output): Promise<void> {
   await using model = await startModel(settings, options.seed);
   const conversations = await prepare(settings.model.path, options.data, model.shape.vocabSize);
   const totalSteps = sftSteps(conversations.length, options);
+  if (options.warmup >= totalSteps) {
+    throw new ConfigError(
+      `Expected --warmup below the ${totalSteps} steps that ${conversations.length} conversations make but received ${options.warmup}`,
+    );
+  }
   output.line(
     `${conversations.length} conversations, ${totalSteps} steps, ${model.shape.parameters.toLocaleString("en")} parameters` +
       `${hasWeights(settings.model.path) ? "" : ", from random weights"}, ${model.deviceLine}`,
@@ -84,7 +89,7 @@ async function train(options: SftOptions, output: Output): Promise<void> {
     await runSft(trainer, conversations, { ...options, onStep, signal: stop.signal });
   } catch (error) {
     if (error instanceof AbortError) await save();
-    throw error;
+    throw error instanceof OutOfMemoryError ? withRemedy(error, settings) : error;
   }
   await save();
 }
@@ -95,6 +100,14 @@ const LINE_EVERY = 20;
 function stepLine(step: number, steps: number, stats: TrainStats): string {
   const rate = stats.tokensTrained / (stats.forwardSeconds + stats.backwardSeconds + stats.optimizerSeconds);
   return `step ${step}/${steps}  loss ${stats.loss.toFixed(4)}  lr ${stats.learningRate.toExponential(2)}  ${Math.round(rate)} tok/s`;
+}
+
+/** What takes the memory, and what takes less. */
+function withRemedy(error: OutOfMemoryError, { trainer_common }: AjetConfig): OutOfMemoryError {
+  const { max_batch_tokens, recompute } = trainer_common;
+  const instead = recompute === "none" ? ", or set `trainer_common.recompute=layers`" : "";
+  const remedy = `Lower \`trainer_common.max_batch_tokens\` (${max_batch_tokens}) with --set${instead}`;
+  return new OutOfMemoryError(`${error.message}\n${remedy}`, { cause: error });
 }
 
 function checkOptions({ dtype, epochs, batchSize }: SftOptions): void {

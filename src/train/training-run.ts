@@ -1,12 +1,11 @@
 import type { AjetConfig } from "../config/schema.js";
 import { describeKeysIdleOn } from "../config/without-effect.js";
-import { OutOfMemoryError } from "../native/errors.js";
 import type { Trainer } from "../native/trainer.js";
 import { TaskOrder } from "../tasks/task-order.js";
 import { Checkpoints } from "./checkpoints.js";
 import { publishWeights } from "./live-weights.js";
 import { lossOptions, trainerOptions } from "./loss-options.js";
-import { explainOutOfMemory } from "./out-of-memory.js";
+import { explainingOutOfMemory } from "./out-of-memory.js";
 import type { RunFolder } from "./run-folder.js";
 import type { RunListener } from "./run-listener.js";
 import { newTotals, type RunState } from "./run-state.js";
@@ -33,11 +32,7 @@ export interface TrainingOptions extends SessionOptions {
  * @throws NumericError when a step's loss or gradient was NaN or infinite; its weights were not touched.
  */
 export async function runTraining(options: TrainingOptions): Promise<Summary> {
-  try {
-    return await train(options);
-  } catch (error) {
-    throw error instanceof OutOfMemoryError ? explainOutOfMemory(error, { ...options, trains: true }) : error;
-  }
+  return await explainingOutOfMemory({ config: options.config, roots: options, trains: true }, () => train(options));
 }
 
 async function train(options: TrainingOptions): Promise<Summary> {

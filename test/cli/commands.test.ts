@@ -121,6 +121,43 @@ describe("ajet sft", () => {
   });
 });
 
+describe("a command that is out of memory", () => {
+  const few = (megabytes: number) =>
+    settings({ "model.device": "cpu", "model.memory_limit_mb": megabytes, "rollout.kv_cache_mb": 256 });
+
+  it.each([
+    ["serve", ["--model", MODEL, "--port", "0"]],
+    ["eval", settings({ experiment_dir: folder, experiment_name: "eval-memory" })],
+  ])("says what was planned and what to lower: %s", async (command, options) => {
+    const { code, stderr } = await ajet([command, ...options, ...few(128)]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/ERR_AJET_OUT_OF_MEMORY.*Expected \d+ bytes of memory but the limit is 134217728/);
+    expect(stderr).toMatch(/rollout +KV cache +\d+ tokens in \d+ blocks +[\d.]+ MiB/);
+    expect(stderr).not.toContain("first moment");
+    expect(stderr).toMatch(/With --set rollout\.kv_cache_mb=\d+ it would fit\.$/m);
+  });
+
+  it("says what to lower: sft", async () => {
+    const data = join(folder, "long.jsonl");
+    const content = "a word ".repeat(2000);
+    const messages = [
+      { role: "user", content },
+      { role: "assistant", content },
+    ];
+    writeFileSync(data, `${JSON.stringify({ messages })}\n`);
+    const limit = settings({ "model.device": "cpu", "model.memory_limit_mb": 96, "trainer_common.recompute": "none" });
+    const sft = ["sft", "--data", data, "--model", MODEL, "--out", join(folder, "none"), ...limit];
+    expect(await ajet(sft)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("Expected --warmup below the 1 steps that 1 conversations make but received 20"),
+    });
+    const { code, stderr } = await ajet([...sft, "--warmup", "0"]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("ERR_AJET_OUT_OF_MEMORY");
+    expect(stderr).toMatch(/Lower `trainer_common\.max_batch_tokens` \(16384\) with --set, or set .*recompute=layers/);
+  });
+});
+
 describe("ajet serve", () => {
   it("answers the openai client, asks for the key, and ends on SIGTERM", async () => {
     const server = new Ajet(["serve", "--json", "--model", MODEL, "--port", "0"], { env: { AJET_API_KEY: "sk-test" } });
