@@ -62,18 +62,20 @@ describe("docs/token-log.md", () => {
     expect(name).toBe("steps-00000001.ajetlog");
     const bytes = readFileSync(join(folder, name));
     expect(bytes.toString("utf8", 0, 8)).toBe("ajettoks");
-    expect([bytes.readUInt32LE(8), bytes.readUInt32LE(12)]).toEqual([1, crc32(bytes.subarray(0, 12))]);
+    expect([bytes.readUInt32LE(8), bytes.readUInt32LE(12)]).toEqual([2, crc32(bytes.subarray(0, 12))]);
     const reader = await TokenLogReader.open(folder);
     let end = bytes.length;
     for (const step of [2, 1]) {
-      const trailer = bytes.subarray(end - 16, end);
+      const trailer = bytes.subarray(end - 24, end);
       expect(trailer.toString("utf8", 0, 4)).toBe("STEP");
-      const indexAt = end - 16 - trailer.readUInt32LE(4);
+      const indexAt = end - 24 - trailer.readUInt32LE(4);
       const start = end - trailer.readUInt32LE(8);
       expect(trailer.readUInt32LE(12)).toBe(bytes.readUInt32LE(indexAt + 12));
+      expect(trailer.readUInt32LE(20)).toBe(crc32(trailer.subarray(0, 20)));
       const indexFrame = frameAt(bytes, indexAt);
       const { json: index } = recordAt(indexFrame.payload, 0);
       expect([indexFrame.type, index.step]).toEqual([2, step]);
+      expect(trailer.readUInt32LE(16)).toBe(index.episodes.sample.length);
       const blocks = index.blocks.at.map((at: number, i: number) => {
         const { type, length, payload } = frameAt(bytes, start + at);
         expect([type, length]).toEqual([1, index.blocks.bytes[i]]);
