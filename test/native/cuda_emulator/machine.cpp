@@ -45,7 +45,8 @@ struct Warp {
 
 constexpr size_t shared_limit = 227 << 10;
 constexpr size_t guard_bytes = 256;
-constexpr size_t shared_alignment = 1024;
+constexpr size_t window_alignment = 1024;
+constexpr size_t before_dynamic = 1024 + 128;  // of the window: the system's, and a kernel's few static variables
 
 struct Machine {
   std::vector<std::unique_ptr<Thread>> threads;
@@ -99,16 +100,16 @@ void wait(State state) {
 
 // Dynamic shared memory begins as NaN, and what lies behind it must stay as it was.
 void prepare_shared(Machine& m) {
-  m.shared.assign(m.shared_bytes + guard_bytes + shared_alignment, std::byte{0xFF});
+  m.shared.assign(window_alignment + before_dynamic + m.shared_bytes + guard_bytes, std::byte{0xFF});
 }
 
-std::byte* shared_begin(Machine& m) {
+std::byte* window_begin(Machine& m) {
   const auto address = reinterpret_cast<uintptr_t>(m.shared.data());
-  return m.shared.data() + ((address + shared_alignment - 1) / shared_alignment * shared_alignment - address);
+  return m.shared.data() + ((address + window_alignment - 1) / window_alignment * window_alignment - address);
 }
 
 void check_shared(Machine& m) {
-  const std::byte* end = shared_begin(m) + m.shared_bytes;
+  const std::byte* end = shared_memory() + m.shared_bytes;
   if (std::any_of(end, end + guard_bytes / 2, [](std::byte byte) { return byte != std::byte{0xFF}; }))
     fault("a kernel wrote behind its dynamic shared memory");
 }
@@ -201,7 +202,9 @@ void run_grid(const Grid& grid, const std::function<void()>& body) {
   }
 }
 
-std::byte* shared_memory() { return shared_begin(machine()); }
+std::byte* shared_window() { return window_begin(machine()); }
+
+std::byte* shared_memory() { return shared_window() + before_dynamic; }
 
 int lane() { return static_cast<int>(machine().current % 32); }
 
@@ -255,7 +258,9 @@ void async_wait(size_t groups_left) {
 void warpgroup_mma(float* c, int n, uint64_t a, uint64_t b, bool add) {
   if (machine().count % 128 != 0) fault("wgmma in a block that is not made of whole warpgroups");
   const int warp = static_cast<int>(machine().current / 32 % 4);
-  running_thread().open_products.push_back({c, n, warp * 16, a, b, add});
+  const WarpgroupProduct product{c, n, warp * 16, a, b, add};
+  if (order() == Order::reverse) return multiply_rows(product);
+  running_thread().open_products.push_back(product);
 }
 
 void warpgroup_commit() {

@@ -24,7 +24,11 @@ void run_grid(const Grid& grid, const std::function<void()>& body);
 
 // ---- from inside a kernel -----------------------------------------------------------------------------
 [[noreturn]] void fault(const std::string& message);
+// The block's dynamic shared memory. As on a card it comes behind what the system and static variables take, and so is
+// aligned to no more than 128 bytes.
 std::byte* shared_memory();
+// Where the addresses that tensor cores know shared memory by count from.
+std::byte* shared_window();
 void sync_block();
 int lane();
 
@@ -37,8 +41,9 @@ void async_copy(void* to, const void* from, size_t bytes, size_t zeros);
 void async_commit();
 void async_wait(size_t groups_left);
 
-// Products that happen when their batch is waited for, as wgmma's may: c[64, n] = a[64, 16] · b[n, 16]ᵀ (+ c with `add`),
-// of which each warp computes its 16 rows; a and b are descriptors as in the PTX manual.
+// Products that happen when their batch is waited for, or in reverse order at once, as wgmma's may:
+// c[64, n] = a[64, 16] · b[n, 16]ᵀ (+ c with `add`), of which each warp computes its 16 rows; a and b are descriptors as in
+// the PTX manual.
 void warpgroup_mma(float* c, int n, uint64_t a, uint64_t b, bool add);
 void warpgroup_commit();
 void warpgroup_wait(size_t batches_left);

@@ -105,7 +105,7 @@ float row_element(uint64_t descriptor, int row, int k) {
                          static_cast<uint64_t>(k) * 2;
   const uint64_t swizzled = plain ^ (plain >> 7 & 7) << 4;
   uint16_t bits;
-  std::memcpy(&bits, shared_memory() + swizzled, sizeof(bits));
+  std::memcpy(&bits, shared_window() + swizzled, sizeof(bits));
   return bits_to_float(static_cast<uint32_t>(bits) << 16);
 }
 

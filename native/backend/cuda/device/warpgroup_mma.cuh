@@ -18,7 +18,7 @@ constexpr int warpgroup_warps = 4;
 // The address of shared memory that the tensor cores know it by.
 AJET_DEVICE uint64_t shared_window_address(const void* pointer) {
 #if defined(AJET_CUDA_EMULATED)
-  return static_cast<uint64_t>(static_cast<const std::byte*>(pointer) - emulator::shared_memory());
+  return static_cast<uint64_t>(static_cast<const std::byte*>(pointer) - emulator::shared_window());
 #else
   return shared_address(pointer);
 #endif
