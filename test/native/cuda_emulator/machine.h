@@ -42,8 +42,8 @@ void async_commit();
 void async_wait(size_t groups_left);
 
 // Products that happen when their batch is waited for, or in reverse order at once, as wgmma's may:
-// c[64, n] = a[64, 16] · b[n, 16]ᵀ (+ c with `add`), of which each warp computes its 16 rows; a and b are descriptors as in
-// the PTX manual.
+// c[64, n] = a[64, 16] · b[n, 16]ᵀ (+ c with `add`), of which each warp computes its 16 rows; a and b are descriptors
+// as in the PTX manual.
 void warpgroup_mma(float* c, int n, uint64_t a, uint64_t b, bool add);
 void warpgroup_commit();
 void warpgroup_wait(size_t batches_left);
