@@ -1,6 +1,7 @@
 #include "cuda_emulator/machine.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -43,7 +44,6 @@ struct Warp {
   void* outputs[32];
 };
 
-constexpr size_t shared_limit = 227 << 10;
 constexpr size_t guard_bytes = 256;
 constexpr size_t window_alignment = 1024;
 constexpr size_t before_dynamic = 1024 + 128;  // of the window: the system's, and a kernel's few static variables
@@ -58,7 +58,8 @@ struct Machine {
   uint32_t at_block = 0, done = 0;
   const std::function<void()>* body = nullptr;
   std::exception_ptr error;
-  bool running = false;
+  bool running = false;  // a thread
+  size_t shared_limit = size_t{227} << 10;
 };
 
 Machine& machine() {
@@ -117,7 +118,9 @@ void check_shared(Machine& m) {
 void run_thread(Machine& m, uint32_t index) {
   m.current = index;
   threadIdx = {index, 0, 0};
+  m.running = true;
   m.threads[index]->fiber.resume();
+  m.running = false;
 }
 
 void run_warp(Machine& m, uint32_t warp) {
@@ -178,11 +181,30 @@ void fault(const std::string& message) {
                               "), thread " + std::to_string(threadIdx.x) + ": " + message);
 }
 
+void halt(const std::string& message) {
+  Machine& m = machine();
+  if (!m.running) {
+    std::fprintf(stderr, "[cuda emulator] outside of a kernel: %s\n", message.c_str());
+    std::abort();
+  }
+  try {
+    fault(message);
+  } catch (...) {
+    m.error = std::current_exception();
+  }
+  ++m.done;
+  wait(State::done);
+  std::abort();  // nobody resumes it
+}
+
+void set_shared_limit(size_t bytes) { machine().shared_limit = bytes; }
+size_t shared_limit() { return machine().shared_limit; }
+
 void run_grid(const Grid& grid, const std::function<void()>& body) {
   Machine& m = machine();
   if (grid.threads == 0 || grid.threads % 32 != 0 || grid.threads > 1024)
     fault("a block of " + std::to_string(grid.threads) + " threads; expected a multiple of 32 up to 1024");
-  if (grid.shared_bytes > shared_limit)
+  if (static_bytes + grid.shared_bytes > m.shared_limit)
     fault("a block with " + std::to_string(grid.shared_bytes) + " bytes of dynamic shared memory");
   if (grid.blocks[0] == 0 || grid.blocks[1] == 0 || grid.blocks[2] == 0 || grid.blocks[1] > 65535 ||
       grid.blocks[2] > 65535)

@@ -19,11 +19,17 @@ struct Grid {
 enum class Order { forward, reverse };
 void set_order(Order order);
 
+// What a block may have of shared memory from now on, and what cards made from now on say of it.
+void set_shared_limit(size_t bytes);
+size_t shared_limit();
+
 // Runs `body` once per thread. Throws what a thread threw, and on a barrier that not all threads reach.
 void run_grid(const Grid& grid, const std::function<void()>& body);
 
 // ---- from inside a kernel -----------------------------------------------------------------------------
 [[noreturn]] void fault(const std::string& message);
+// As fault(), from where no exception may pass: the thread stays where it is for good.
+[[noreturn]] void halt(const std::string& message);
 // The block's dynamic shared memory. As on a card it comes behind what the system and static variables take, and so is
 // aligned to no more than 128 bytes.
 std::byte* shared_memory();

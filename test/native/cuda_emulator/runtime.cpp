@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "cuda_emulator/machine.h"
+
 struct CUevent_st {
   CUstream_st* stream = nullptr;
   size_t recorded = 0, reached = 0;  // a count of records, and the last of them that the stream came to
@@ -166,7 +168,7 @@ cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 cudaError_t cudaSetDevice(int chosen) { return chosen == 0 ? cudaSuccess : cudaErrorInvalidValue; }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"emulator", device().limit, 9, 0, 4, 227 << 10, 1 << 20};
+  *properties = {"emulator", device().limit, 9, 0, 4, ajet::emulator::shared_limit(), 1 << 20};
   return cudaSuccess;
 }
 
