@@ -5,7 +5,7 @@
 // Keys that very many queries see are cut by queries (TreePlan), the parts' sums added in their order.
 //
 // head_dim 128, bf16: 97 KiB of shared memory (keys and values 32, two stages of q and dout 64), two blocks on an SM of
-// an H100; a lane holds 128 accumulators and 32 scores and their gradients, 255 registers, none spilled. Bound on an
+// an H100; a lane holds 128 accumulators and 32 scores and their gradients, 251 registers, none spilled. Bound on an
 // H100: ldmatrix, 80 KiB per warp and tile of queries, 2,560 cycles of the shared memory's port for 4.2 MFLOP of a
 // block, so about 365 TFLOP/s.
 #include "backend/cuda/attention_backward.cuh"
@@ -21,6 +21,7 @@ struct Shape {
   static constexpr int64_t shared_bytes = (2 * keys + 4 * rows) * width * static_cast<int64_t>(sizeof(T)) +
                                           2 * rows * static_cast<int64_t>(sizeof(RowStatistics)) +
                                           warps * staging * int64_t{sizeof(float)};
+  static_assert(shared_bytes <= least_shared_bytes);
 };
 
 // s becomes p and dp becomes ds, keys as rows and queries as columns; `rows` are the columns' statistics. The lane's

@@ -3,9 +3,9 @@
 //
 // head_dim 128, bf16: 64 KiB of shared memory (queries 32, keys 16, values 16), so that two blocks run on an SM and one
 // computes while the other waits; keys travel during P·V, values during Q·Kᵀ. A lane holds 128 accumulators of o and 64
-// scores: 255 registers, none spilled. Expected bound on an H100: mma.sync, about 0.62 of the rate of wgmma; ldmatrix
-// needs 40 KiB per warp and tile of keys, 1,280 cycles of the shared memory's port for 4.2 MFLOP of a block, so that it
-// would allow 735 TFLOP/s.
+// scores: 255 registers, none spilled (a few on sm_80). Expected bound on an H100: mma.sync, about 0.62 of the rate of
+// wgmma; ldmatrix needs 40 KiB per warp and tile of keys, 1,280 cycles of the shared memory's port for 4.2 MFLOP of a
+// block, so that it would allow 735 TFLOP/s.
 #include "backend/cuda/attention_forward.cuh"
 
 namespace ajet::cuda {
@@ -20,6 +20,7 @@ struct Shape {
   static constexpr int staging = sizeof(T) == 2 ? 0 : 16 * keys;  // floats of a warp
   static constexpr int64_t shared_bytes =
       (rows + 2 * keys) * width * static_cast<int64_t>(sizeof(T)) + warps * staging * int64_t{sizeof(float)};
+  static_assert(shared_bytes <= least_shared_bytes);
 };
 
 // The running softmax of a warp's rows, this lane's part of it.

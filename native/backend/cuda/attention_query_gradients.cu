@@ -1,7 +1,7 @@
 // dq: 64 query rows a block, 16 a warp (fp32: 32), over the tiles of keys of their path in ascending order.
 //
 // head_dim 128, bf16: 96 KiB of shared memory (q and dout 32, two stages of keys and values 64), two blocks on an SM of
-// an H100; a lane holds 64 accumulators and 32 scores and their gradients, 231 registers on sm_80, none spilled. Bound
+// an H100; a lane holds 64 accumulators and 32 scores and their gradients, 209 registers on sm_80, none spilled. Bound
 // on an H100: ldmatrix, 64 KiB per warp and tile of keys, 2,048 cycles of the shared memory's port for 3.1 MFLOP of a
 // block, so about 345 TFLOP/s.
 #include "backend/cuda/attention_backward.cuh"
@@ -16,6 +16,7 @@ struct Shape {
   static constexpr int staging = sizeof(T) == 2 ? 0 : 16 * 8 * step;  // floats of a warp
   static constexpr int64_t shared_bytes =
       (2 * rows + 4 * keys) * width * static_cast<int64_t>(sizeof(T)) + warps * staging * int64_t{sizeof(float)};
+  static_assert(shared_bytes <= least_shared_bytes);
 };
 
 // ds of a step's keys, in place of s; `first_key` is its first position, `position` those of the lane's two rows.

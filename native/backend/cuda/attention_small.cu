@@ -19,6 +19,7 @@ struct Shape {
   static constexpr int64_t stage_bytes = 2 * keys * width * static_cast<int64_t>(sizeof(T));
   static constexpr int64_t fixed_bytes = rows * (width + keys) * static_cast<int64_t>(sizeof(T)) +
                                          warps * (rows + 2 * warp_lanes) * static_cast<int64_t>(sizeof(float));
+  static_assert(2 * stage_bytes + fixed_bytes <= least_shared_bytes);
 };
 
 // Shared memory: stages of keys and values, queries, probabilities, and what warps tell each other.

@@ -185,7 +185,6 @@ class CudaBackend final : public Backend {
   ProductUnit product_unit_;
   CublasLt cublaslt_;
   uint32_t* split_arrivals_ = nullptr;  // see products.h
-  int64_t max_shared_bytes_ = 0;           // of a block; 0 until linear has asked
 
   // cos and sin of position * frequency, as float2[positions, half]; see rope.cu.
   std::vector<float> rope_frequencies_;

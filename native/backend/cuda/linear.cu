@@ -33,7 +33,9 @@ struct WarpTiles {
   using Rows32 = ProductTile<32, 32, 2, 1, 6, 4>;
   using Rows64 = ProductTile<64, 64, 2, 2, 4, 3>;
   using Rows128 = ProductTile<128, 128, 2, 4, 3, 1>;
-  using Rows256 = ProductTile<128, 256, 2, 4, 3, 1>;
+  using Rows256 = ProductTile<128, 256, 2, 4, 3, 1>;  // of the five this one alone is too large for some cards
+  static_assert(std::max({Rows8::shared_bytes, Rows32::shared_bytes, Rows64::shared_bytes, Rows128::shared_bytes}) <=
+                least_shared_bytes);
   template <typename Tile, bool segmented>
   static void launch(Stream& stream, const Product& product, const SegmentSteps& steps) {
     launch_product<Tile, Major::depth, Major::depth, segmented>(stream, product, steps);
@@ -160,12 +162,7 @@ void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Te
   const PackedOperand packed(*this, x);
   const Product product{{static_cast<const bf16*>(w.data), weight_stride(w.cols), w.rows},
                         packed.operand(x.rows), x.cols, out};
-  if (max_shared_bytes_ == 0) {
-    cudaDeviceProp properties;
-    AJET_CUDA(cudaGetDeviceProperties(&properties, options_.device));
-    max_shared_bytes_ = static_cast<int64_t>(properties.sharedMemPerBlockOptin);
-  }
-  const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols, max_shared_bytes_, product_unit_);
+  const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols, device_.block_shared_bytes, product_unit_);
   const Scratch partials = scratch(partial_bytes(plan, product));
   if (plan.split && split_arrivals_ == nullptr) {
     constexpr size_t bytes = max_split_tiles * sizeof(uint32_t);

@@ -9,7 +9,8 @@
 namespace ajet::cuda {
 namespace {
 
-using GradientTile = ProductTile<128, 128, 2, 4, 3, 1>;  // as Tile128 of linear.cu
+using GradientTile = ProductTile<128, 128, 2, 4, 3, 1>;  // as Rows128 of linear.cu
+static_assert(GradientTile::shared_bytes <= least_shared_bytes);
 
 SegmentSteps long_segments(const Product& product) {
   constexpr int64_t segment = 16;
