@@ -30,7 +30,7 @@ struct CudaDevice {
 struct CudaProbe {
   int driver_version = 0;   // 13000 is 13.0; 0: no driver answers
   int runtime_version = 0;  // that the library was built with
-  std::string architectures;  // that the library has code for
+  std::string architectures;  // that the library has code for: "80+, 90a, 120", see has_code_for()
   std::string cublaslt;       // the library that gradient products use, or why it was not found
   bool cublaslt_found = false;
   std::vector<CudaDevice> devices;

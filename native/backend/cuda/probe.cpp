@@ -2,6 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <charconv>
+
 #include "backend/cuda/check.h"
 
 namespace ajet::cuda {
@@ -44,7 +47,28 @@ CudaDevice describe_device(int device) {
     found.problem = found.name + " has compute capability " + std::to_string(found.major) + "." +
                     std::to_string(found.minor) + ", and ajet needs 8.0 or newer";
   }
+  if (found.problem.empty() && !has_code_for(AJET_CUDA_ARCHITECTURES, found.major, found.minor)) {
+    found.problem = found.name + " has compute capability " + std::to_string(found.major) + "." +
+                    std::to_string(found.minor) + ", and ajet was built for " AJET_CUDA_ARCHITECTURES
+                    " (`npx ajet build --cuda` builds for all)";
+  }
   return found;
+}
+
+// Code for a card runs on those of its major version that are no older; PTX is translated for all that are no older.
+bool has_code_for(std::string_view architectures, int major, int minor) {
+  const int card = 10 * major + minor;
+  while (!architectures.empty()) {
+    const size_t end = std::min(architectures.find(", "), architectures.size());
+    const std::string_view one = architectures.substr(0, end);
+    int number = 0;
+    const char* suffix = std::from_chars(one.data(), one.data() + one.size(), number).ptr;
+    const char kind = suffix == one.data() + one.size() ? ' ' : *suffix;
+    const bool runs = kind == 'a' ? card == number : card >= number && (kind == '+' || major == number / 10);
+    if (runs) return true;
+    architectures.remove_prefix(std::min(end + 2, architectures.size()));
+  }
+  return false;
 }
 
 CudaProbe probe() {
