@@ -46,7 +46,8 @@ struct Warp {
 
 constexpr size_t guard_bytes = 256;
 constexpr size_t window_alignment = 1024;
-constexpr size_t before_dynamic = 1024 + 128;  // of the window: the system's, and a kernel's few static variables
+constexpr size_t static_bytes = 128;  // what a kernel's own variables take: the least that dynamic memory is aligned to
+constexpr size_t before_dynamic = 1024 + static_bytes;  // of the window: the system's part, too
 
 struct Machine {
   std::vector<std::unique_ptr<Thread>> threads;
