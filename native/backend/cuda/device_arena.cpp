@@ -15,6 +15,10 @@ constexpr size_t segment_unit = size_t{2} << 20;  // the driver's own granularit
 
 size_t round_up(size_t bytes, size_t multiple) { return (bytes + multiple - 1) / multiple * multiple; }
 
+// What is left of a block is not handed out where it is no more than the rounding of a large segment: a small allocation
+// that lives on there would keep the whole segment from being given back.
+size_t least_rest(size_t bytes) { return bytes < segment_unit ? alignment : segment_unit; }
+
 }  // namespace
 
 DeviceArena::DeviceArena(int device, size_t limit_bytes) : device_(device), limit_bytes_(limit_bytes) {}
@@ -71,7 +75,7 @@ void* DeviceArena::allocate(size_t bytes) {
   }
   if (block == blocks_.end()) fail_allocation(bytes);
   remove_free(block);
-  if (block->second.bytes > rounded) {
+  if (block->second.bytes - rounded >= least_rest(rounded)) {
     const auto rest = blocks_.emplace(block->first + rounded,
                                       Block{block->second.bytes - rounded, block->second.segment, false});
     block->second.bytes = rounded;

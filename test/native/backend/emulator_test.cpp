@@ -190,6 +190,21 @@ TEST("device memory is reused, merged and limited") {
   emulator::set_device_memory(0);
 }
 
+TEST("device memory: what lives on beside a large allocation does not hold its segment") {
+  emulator::set_device_memory(size_t{64} << 20);
+  {
+    DeviceArena arena(0, 0);
+    constexpr size_t cache = (size_t{40} << 20) + 1000, table = 4000;
+    void* first = arena.allocate(cache);
+    void* lives_on = arena.allocate(table);
+    arena.free(first, cache);
+    void* larger = arena.allocate(size_t{56} << 20);  // the first one's segment was given back for it
+    arena.free(larger, size_t{56} << 20);
+    arena.free(lives_on, table);
+  }
+  emulator::set_device_memory(0);
+}
+
 TEST("arguments survive their host arrays, larger arrays and many others") {
   Stream stream(0, false);
   DeviceArena arena(0, 0);
