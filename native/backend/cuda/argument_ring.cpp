@@ -16,6 +16,7 @@ ArgumentRing::~ArgumentRing() {
 }
 
 void ArgumentRing::add_ring(size_t part_bytes) {
+  stream_.make_current();
   auto host = std::make_unique<HostRing>(stream_, part_bytes);
   auto* device = static_cast<char*>(arena_.allocate(HostRing::parts * part_bytes));
   rings_.push_back({std::move(host), device});

@@ -47,10 +47,12 @@ DeviceArena::Blocks::iterator DeviceArena::add_segment(size_t bytes) {
   const size_t wanted = round_up(bytes, segment_unit);
   void* data = nullptr;
   make_current(device_);
-  if (cudaMalloc(&data, wanted) != cudaSuccess) {
+  const cudaError_t error = cudaMalloc(&data, wanted);
+  if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());
     return blocks_.end();
   }
+  check(error, "cudaMalloc");  // may be what work before has left
   reserved_bytes_ += wanted;
   auto* begin = static_cast<char*>(data);
   const auto block = blocks_.emplace(begin, Block{wanted, begin, false}).first;

@@ -17,12 +17,14 @@ void* HostMemory::allocate(size_t bytes) {
   if (bytes == 0) return nullptr;
   void* data = nullptr;
   make_current(device_);
-  if (cudaHostAlloc(&data, bytes, cudaHostAllocMapped) != cudaSuccess) {
+  const cudaError_t error = cudaHostAlloc(&data, bytes, cudaHostAllocMapped);
+  if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());
     fail(ErrorCode::out_of_memory, "[allocate_host] Expected " + std::to_string(bytes) +
                                        " bytes of page-locked host memory but the system refused; in use: " +
                                        std::to_string(bytes_) + " bytes");
   }
+  check(error, "cudaHostAlloc");
   std::memset(data, 0, bytes);
   blocks_.emplace(static_cast<char*>(data), bytes);
   bytes_ += bytes;

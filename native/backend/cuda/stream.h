@@ -14,7 +14,7 @@ class Stream {
  public:
   // With `synchronous` every kernel is waited for at its launch, so that an error names the kernel that made it.
   Stream(int device, bool synchronous) : device_(device), synchronous_(synchronous) {
-    make_current(device);
+    make_current();
     AJET_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   }
   ~Stream() { static_cast<void>(cudaStreamDestroy(stream_)); }
@@ -25,10 +25,12 @@ class Stream {
   // multiple of 128 bytes in front of it.
   static constexpr int64_t default_shared_bytes = 47 << 10;
 
+  // What is made on this thread from now on (events, pinned memory) belongs to the stream's card.
+  void make_current() const { cuda::make_current(device_); }
   // To queue something now, behind all that a sink holds: makes the stream's card current.
   cudaStream_t handle() const {
     if (sink_ != nullptr) sink_->flush();
-    make_current(device_);
+    make_current();
     return stream_;
   }
   void synchronize() { AJET_CUDA(cudaStreamSynchronize(handle())); }

@@ -223,7 +223,7 @@ TEST("arguments survive their host arrays, larger arrays and many others") {
 }
 
 TEST("an error names the call and the place") {
-  CHECK_ERROR(AJET_CUDA(cudaSetDevice(7)), "cudaSetDevice(7) failed: cudaErrorInvalidValue");
+  CHECK_ERROR(AJET_CUDA(cudaSetDevice(7)), "cudaSetDevice(7) failed: cudaErrorInvalidDevice");
   CHECK_ERROR(AJET_CUDA(cudaSetDevice(7)), "at emulator_test.cpp:");
 }
 

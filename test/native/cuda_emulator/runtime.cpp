@@ -1,5 +1,6 @@
 #include "cuda_emulator/runtime.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -12,6 +13,7 @@
 #include "cuda_emulator/machine.h"
 
 struct CUevent_st {
+  int card;
   CUstream_st* stream = nullptr;
   size_t recorded = 0, reached = 0;  // a count of records, and the last of them that the stream came to
 };
@@ -35,7 +37,8 @@ struct CUgraphExec_st {
 };
 
 struct CUstream_st {
-  std::deque<Work> work;
+  int card;
+  std::deque<Work> work = {};
   CUgraph_st* capture = nullptr;  // where work goes instead
 
   void add(Work next);
@@ -46,12 +49,15 @@ namespace {
 
 constexpr size_t alignment = 256;
 constexpr size_t default_memory = size_t{8} << 30;
+constexpr int cards = 2;
+thread_local int current_card = 0;
 
 struct Device {
   std::map<const char*, size_t> allocations;
   std::unordered_map<void*, int> opened;  // IPC handles
   size_t used = 0;
   size_t limit = default_memory;
+  cudaError_t fault = cudaSuccess;
 };
 
 Device& device() {
@@ -155,6 +161,9 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
+    case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
   }
   return "unknown";
@@ -164,16 +173,19 @@ cudaError_t cudaGetLastError() { return cudaSuccess; }
 
 cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
-cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-cudaError_t cudaSetDevice(int chosen) { return chosen == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+cudaError_t cudaGetDeviceCount(int* count) { return *count = cards, cudaSuccess; }
+cudaError_t cudaSetDevice(int chosen) {
+  if (chosen < 0 || chosen >= cards) return cudaErrorInvalidDevice;
+  return current_card = chosen, cudaSuccess;
+}
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {"emulator", device().limit, 9, 0, 4, ajet::emulator::shared_limit(), 1 << 20};
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int) {
-  std::strncpy(id, "0000:00:00.0", static_cast<size_t>(length));
+cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int card) {
+  std::snprintf(id, static_cast<size_t>(length), "0000:00:%02d.0", card);
   return cudaSuccess;
 }
 
@@ -185,6 +197,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   Device& card = device();
+  if (card.fault != cudaSuccess) return card.fault;
   if (bytes > card.limit - card.used || (*data = allocate(bytes)) == nullptr) return cudaErrorMemoryAllocation;
   card.allocations[static_cast<char*>(*data)] = bytes;
   card.used += bytes;
@@ -220,6 +233,7 @@ cudaError_t cudaIpcCloseMemHandle(void* data) {
 }
 
 cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned) {
+  if (device().fault != cudaSuccess) return device().fault;
   *data = allocate(bytes);
   return *data == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
@@ -248,7 +262,7 @@ cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t st
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  progress().streams.push_back(*stream = new CUstream_st);
+  progress().streams.push_back(*stream = new CUstream_st{current_card});
   return cudaSuccess;
 }
 
@@ -304,7 +318,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = new CUevent_st;
+  *event = new CUevent_st{current_card};
   return cudaSuccess;
 }
 
@@ -316,6 +330,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (stream->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
+  if (event->card != stream->card) return cudaErrorInvalidResourceHandle;
   event->stream = stream;
   stream->add([event, record = ++event->recorded] { event->reached = record; });
   return cudaSuccess;
@@ -330,6 +345,7 @@ namespace ajet::emulator {
 void enqueue(cudaStream_t stream, std::function<void()> work) { stream->add(std::move(work)); }
 GraphCounts graph_counts() { return counts; }
 void set_device_memory(size_t bytes) { device().limit = bytes == 0 ? default_memory : bytes; }
+void set_fault(cudaError_t error) { device().fault = error; }
 void set_progress(uint64_t seed) {
   progress().ahead = seed != 0;
   progress().draw.seed(seed);

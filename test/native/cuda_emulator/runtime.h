@@ -1,17 +1,22 @@
 // As much of CUDA's runtime API as the backend calls, over host memory. Work on a stream is done when it is waited for,
 // not before, so that host memory that is reused too early shows as a wrong value. set_progress() has streams run ahead
-// of one another.
+// of one another. There are two cards, of one memory: a stream and an event belong to the one that was current.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 
+#define CUDART_VERSION 13000
+
 enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorNoDevice = 100,
+  cudaErrorInvalidDevice = 101,
+  cudaErrorInvalidResourceHandle = 400,
+  cudaErrorIllegalAddress = 700,
   cudaErrorStreamCaptureUnsupported = 900
 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
@@ -105,6 +110,8 @@ void set_device_memory(size_t bytes);
 // 0: streams work when they are waited for. Else the seed of a draw, at every call, of streams that get on with what
 // waits for no other.
 void set_progress(uint64_t seed);
+// What allocations fail with from now on, as all calls do after a fault of a kernel. cudaSuccess: they do not.
+void set_fault(cudaError_t error);
 // The count-th copy of that kind from now on is refused (1: the next one). 0: none is.
 void set_failing_copy(size_t count, cudaMemcpyKind kind);
 }  // namespace ajet::emulator

@@ -1,0 +1,58 @@
+// Calls of CUDA's that a card refuses, in the emulator: what they are told as, and which card a call means.
+#include "backend/cuda/cuda_backend.h"
+#include "backend_fixture.h"
+#include "base/error.h"
+
+namespace ajet::test {
+namespace {
+
+ErrorCode code_of(const std::function<void()>& call, const std::string& text) {
+  try {
+    call();
+  } catch (const Error& error) {
+    if (std::string(error.what()).find(text) == std::string::npos) throw;
+    return error.code();
+  }
+  fail(ErrorCode::internal, "no error");
+}
+
+TEST("cuda calls: a kernel's fault is not taken for memory that is short") {
+  const auto backend = cuda::make_cuda_backend({});
+  const auto allocate = [&] { static_cast<void>(backend->allocate(size_t{64} << 20)); };
+  const auto allocate_host = [&] { static_cast<void>(backend->allocate_host(64)); };
+  allocate_host();  // its staging's device memory is there now
+  emulator::set_fault(cudaErrorIllegalAddress);
+  const ErrorCode device_code = code_of(allocate, "cudaMalloc failed: cudaErrorIllegalAddress");
+  const ErrorCode host_code = code_of(allocate_host, "cudaHostAlloc failed: cudaErrorIllegalAddress");
+  emulator::set_fault(cudaErrorMemoryAllocation);
+  const ErrorCode short_code = code_of(allocate, "there are too few");
+  const ErrorCode short_host_code = code_of(allocate_host, "page-locked");
+  emulator::set_fault(cudaSuccess);
+  CHECK(device_code == ErrorCode::device && host_code == ErrorCode::device);
+  CHECK(short_code == ErrorCode::out_of_memory && short_host_code == ErrorCode::out_of_memory);
+}
+
+TEST("cuda calls: two cards take turns on one thread, with arrays for which argument rings grow") {
+  constexpr int64_t width = 8;
+  const Floats table = random_floats(1, 4 * width);
+  std::vector<int32_t> rows(100'000);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i % 4);
+  const std::shared_ptr<Backend> backends[] = {cuda::make_cuda_backend({.device = 0, .compute_dtype = DType::f32}),
+                                               cuda::make_cuda_backend({.device = 1, .compute_dtype = DType::f32})};
+  std::vector<DeviceMatrix> sources, picked;
+  for (const auto& backend : backends) {
+    sources.emplace_back(*backend, 4, width, table);
+    picked.emplace_back(*backend, static_cast<int64_t>(rows.size()), width);
+  }
+  for (size_t card : {0, 1}) {
+    for (size_t time = 0; time < 9; ++time) {  // more than fits a part of the ring
+      rows[time] = (rows[time] + 1) % 4;
+      backends[card]->gather_rows(picked[card], sources[card], rows);
+    }
+    const Floats values = picked[card].values();
+    CHECK_EQ(values[0], table[static_cast<size_t>(rows[0]) * width]);
+  }
+}
+
+}  // namespace
+}  // namespace ajet::test
