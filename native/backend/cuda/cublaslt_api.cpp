@@ -7,14 +7,22 @@
 
 namespace ajet::cuda::cublaslt {
 
+void* open_library(std::string& name) {
+  constexpr int built_with = CUDART_VERSION / 1000;
+  for (const int major : {built_with, built_with == 13 ? 12 : 13}) {
+    name = "libcublasLt.so." + std::to_string(major);
+    if (void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL); library != nullptr) return library;
+  }
+  return nullptr;
+}
+
 bool load(Api& api) {
 #if defined(AJET_CUDA_EMULATED)
   static_cast<void>(api);
   return false;  // its card is not the emulator's
 #else
-  void* library = nullptr;
-  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"})
-    if (library == nullptr) library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  std::string found;
+  void* library = open_library(found);
   if (library == nullptr) return false;
   bool complete = true;
   const auto find = [&](auto& function, const char* name) {
@@ -35,7 +43,6 @@ bool load(Api& api) {
   find(api.preference_set_attribute, "cublasLtMatmulPreferenceSetAttribute");
   find(api.get_heuristic, "cublasLtMatmulAlgoGetHeuristic");
   find(api.matmul, "cublasLtMatmul");
-  if (!complete) dlclose(library);
   return complete;
 #endif
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "backend/cuda/runtime.h"
 
@@ -54,7 +55,10 @@ struct Api {
                    void* workspace, size_t workspace_bytes, cudaStream_t);
 };
 
-// Opens libcublasLt and finds all functions; false where it or one of them is missing. It stays open.
+// libcublasLt as the loader finds it: that of the toolkit that ajet was built with, which the driver is new enough for,
+// before others. It stays open. Null where there is none.
+void* open_library(std::string& name);
+// Opens it and finds all functions; false where it or one of them is missing.
 bool load(Api& api);
 
 }  // namespace ajet::cuda::cublaslt

@@ -1,11 +1,10 @@
 #include "backend/cuda/probe.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <charconv>
 
 #include "backend/cuda/check.h"
+#include "backend/cuda/cublaslt_api.h"
 
 namespace ajet::cuda {
 namespace {
@@ -18,15 +17,8 @@ std::string version_text(int version) {
 }
 
 void find_cublaslt(CudaProbe& probe) {
-  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
-    if (void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL); library != nullptr) {
-      dlclose(library);
-      probe.cublaslt = name;
-      probe.cublaslt_found = true;
-      return;
-    }
-  }
-  probe.cublaslt = "not found; ajet's own kernels compute the gradient products";
+  probe.cublaslt_found = cublaslt::open_library(probe.cublaslt) != nullptr;
+  if (!probe.cublaslt_found) probe.cublaslt = "not found; ajet's own kernels compute the gradient products";
 }
 
 }  // namespace
