@@ -35,14 +35,12 @@ CudaDevice describe_device(int device) {
                    .block_shared_bytes = static_cast<int64_t>(properties.sharedMemPerBlockOptin),
                    .problem = "",
                    .pci_bus_id = bus_id};
+  const std::string card =
+      found.name + " has compute capability " + std::to_string(found.major) + "." + std::to_string(found.minor);
   if (found.major < oldest_major) {
-    found.problem = found.name + " has compute capability " + std::to_string(found.major) + "." +
-                    std::to_string(found.minor) + ", and ajet needs 8.0 or newer";
-  }
-  if (found.problem.empty() && !has_code_for(AJET_CUDA_ARCHITECTURES, found.major, found.minor)) {
-    found.problem = found.name + " has compute capability " + std::to_string(found.major) + "." +
-                    std::to_string(found.minor) + ", and ajet was built for " AJET_CUDA_ARCHITECTURES
-                    " (`npx ajet build --cuda` builds for all)";
+    found.problem = card + ", and ajet needs 8.0 or newer";
+  } else if (!has_code_for(AJET_CUDA_ARCHITECTURES, found.major, found.minor)) {
+    found.problem = card + ", and ajet was built for " AJET_CUDA_ARCHITECTURES " (`npx ajet build --cuda` builds for all)";
   }
   return found;
 }

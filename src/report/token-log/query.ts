@@ -48,15 +48,17 @@ async function unfiltered(parts: readonly QueryPart[], offset: number, limit: nu
   const headers: EpisodeHeader[] = [];
   let total = 0;
   for (const part of parts) {
-    const end = total + (await part.count());
-    const isOutside = end <= offset || total >= offset + limit;
-    for (const step of isOutside ? [] : await part.steps()) {
+    const count = await part.count();
+    if (total + count <= offset || total >= offset + limit) {
+      total += count;
+      continue;
+    }
+    for (const step of await part.steps()) {
       const from = Math.max(offset - total, 0);
       const to = Math.min(offset + limit - total, step.episodes);
       for (let index = from; index < to; index++) headers.push(step.header(index));
       total += step.episodes;
     }
-    if (isOutside) total = end;
   }
   return { headers, total };
 }

@@ -122,13 +122,7 @@ TEST("attention with the models' heads matches float64") {
       const AttentionShape shape = shape_of(m.heads / m.kv_heads * kv_heads, kv_heads, m.head_dim);
       const RandomTree tree = has_time(*backend) ? prompt_with_branches(130, 70) : prompt_with_branches(70, 5);
       const Inputs in(static_cast<uint64_t>(m.hidden), tree.rows(), shape);
-      const Reference expected = reference(tree, shape, in);
-      const Outputs actual = run(backend, tree, shape, in);
-      CHECK_LE(relative_error(actual.o, expected.o), tolerance(*backend, 2e-6));
-      CHECK_LE(relative_error(actual.lse, expected.lse), tolerance(*backend, 2e-6));
-      CHECK_LE(relative_error(actual.dq, expected.dq), tolerance(*backend, 1e-5));
-      CHECK_LE(relative_error(actual.dk, expected.dk), tolerance(*backend, 1e-5));
-      CHECK_LE(relative_error(actual.dv, expected.dv), tolerance(*backend, 1e-5));
+      check_matches(*backend, run(backend, tree, shape, in), reference(tree, shape, in));
     }
   }
 }

@@ -120,4 +120,12 @@ inline Reference reference(const RandomTree& tree, const AttentionShape& shape, 
   return reference(tree, shape, widen(in.q), widen(in.k), widen(in.v), widen(in.dout));
 }
 
+inline void check_matches(const Backend& backend, const Outputs& actual, const Reference& expected) {
+  CHECK_LE(relative_error(actual.o, expected.o), tolerance(backend, 2e-6));
+  CHECK_LE(relative_error(actual.lse, expected.lse), tolerance(backend, 2e-6));
+  CHECK_LE(relative_error(actual.dq, expected.dq), tolerance(backend, 1e-5));
+  CHECK_LE(relative_error(actual.dk, expected.dk), tolerance(backend, 1e-5));
+  CHECK_LE(relative_error(actual.dv, expected.dv), tolerance(backend, 1e-5));
+}
+
 }  // namespace ajet::test

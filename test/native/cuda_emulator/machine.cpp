@@ -105,11 +105,6 @@ void prepare_shared(Machine& m) {
   m.shared.assign(window_alignment + before_dynamic + m.shared_bytes + guard_bytes, std::byte{0xFF});
 }
 
-std::byte* window_begin(Machine& m) {
-  const auto address = reinterpret_cast<uintptr_t>(m.shared.data());
-  return m.shared.data() + ((address + window_alignment - 1) / window_alignment * window_alignment - address);
-}
-
 void check_shared(Machine& m) {
   const std::byte* end = shared_memory() + m.shared_bytes;
   if (std::any_of(end, end + guard_bytes / 2, [](std::byte byte) { return byte != std::byte{0xFF}; }))
@@ -225,7 +220,11 @@ void run_grid(const Grid& grid, const std::function<void()>& body) {
   }
 }
 
-std::byte* shared_window() { return window_begin(machine()); }
+std::byte* shared_window() {
+  std::byte* data = machine().shared.data();
+  const auto address = reinterpret_cast<uintptr_t>(data);
+  return data + ((address + window_alignment - 1) / window_alignment * window_alignment - address);
+}
 
 std::byte* shared_memory() { return shared_window() + before_dynamic; }
 
