@@ -40,7 +40,8 @@ CudaDevice describe_device(int device) {
   if (found.major < oldest_major) {
     found.problem = card + ", and ajet needs 8.0 or newer";
   } else if (!has_code_for(AJET_CUDA_ARCHITECTURES, found.major, found.minor)) {
-    found.problem = card + ", and ajet was built for " AJET_CUDA_ARCHITECTURES " (`npx ajet build --cuda` builds for all)";
+    found.problem =
+        card + ", and ajet was built for " AJET_CUDA_ARCHITECTURES " (`npx ajet build --cuda` builds for all)";
   }
   return found;
 }
