@@ -188,8 +188,8 @@ describe("EpisodeRunner", () => {
     const { trainable, dropped } = selectCalls(results, model.version);
     expect(trainable.every(({ call }) => call.finishReason !== "cancelled")).toBe(true);
     const cancelled = dropped.filter(({ reason }) => reason === "cancelled");
-    expect(cancelled.length).toBeGreaterThanOrEqual(1);
-    expect(cancelled.every(({ call }) => call.sampledIds.length < 800)).toBe(true);
+    // The first choices may have had all their tokens before the cancel came; those behind them in the queue cannot.
+    expect(cancelled.some(({ call }) => call.sampledIds.length < 800)).toBe(true);
   });
 
   it("leaves calls under other weights out", async () => {
