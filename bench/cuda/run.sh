@@ -35,6 +35,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+build=$(realpath -m "$build")
 out=${out:-${OUT:-$build/results}}
 mkdir -p "$build" "$out"
 readonly log=$out/$stage.log results=$out/results.jsonl
@@ -124,7 +125,7 @@ suite() {
 }
 
 run_bench() {
-  local measured=(copy product) figure exchange=$PWD/$build/exchange common
+  local measured=(copy product) figure exchange=$build/exchange common
   for figure in ${words[*]/kernels/attention norms adamw head}; do
     [[ " ${measured[*]} " = *" $figure "* ]] || measured+=("$figure") # denominators come first, and always
   done
@@ -195,7 +196,7 @@ pack() {
 
 unpack() {
   step unpack tar -xJf "$packed/train.tar.xz" -C "$build" || return
-  export PATH=$PWD/$build/bin:$PATH
+  export PATH=$build/bin:$PATH
   [ -e node_modules ] || ln -s "$build/node_modules" node_modules
   [ -e dist ] || ln -s "$build/dist" dist
 }
@@ -206,10 +207,10 @@ train() {
   if [ -n "$packed" ]; then unpack || return; fi
   command -v node >/dev/null || { rows+=("Node|MISSING|0|see run.sh pack") failed=1; return; }
   find_cublaslt
-  step "configure the addon" cmake -S . -B "$addon" -DAJET_CUDA=$cuda -DCMAKE_LIBRARY_OUTPUT_DIRECTORY="$PWD/$addon/Release" \
+  step "configure the addon" cmake -S . -B "$addon" -DAJET_CUDA=$cuda -DCMAKE_LIBRARY_OUTPUT_DIRECTORY="$addon/Release" \
     "-DCMAKE_JS_INC=$PWD/node_modules/node-api-headers/include;$PWD/node_modules/node-addon-api" || return
   step "build the addon" cmake --build "$addon" --parallel "$(nproc)" --target "${targets[@]}" || return
-  step "the tutorial on $device" env AJET_NATIVE_PATH="$PWD/$addon/Release/ajet.node" \
+  step "the tutorial on $device" env AJET_NATIVE_PATH="$addon/Release/ajet.node" \
     node dist/cli/main.js train --device $device --set experiment_name=cuda "${passed_on[@]}" || return
   cp saved_experiments/cuda/summary.json "$out/train-summary.json"
   # The bars of .ci/run, and on-policy to the last bit.

@@ -16,6 +16,7 @@ set(AJET_CUDA_SOURCES
   memory_sharing.cpp
   optimizer_offload.cpp
   probe.cpp
+  shared_bytes.cpp
   transfers.cpp
 )
 set(AJET_CUDA_KERNELS

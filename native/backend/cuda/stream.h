@@ -21,10 +21,6 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // Dynamic shared memory that a kernel may have without asking: 48 KiB less its static variables, which take a
-  // multiple of 128 bytes in front of it.
-  static constexpr int64_t default_shared_bytes = 47 << 10;
-
   // What is made on this thread from now on (events, pinned memory) belongs to the stream's card.
   void make_current() const { cuda::make_current(device_); }
   // To queue something now, behind all that a sink holds: makes the stream's card current.

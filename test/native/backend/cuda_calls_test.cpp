@@ -1,5 +1,6 @@
 // Calls of CUDA's that a card refuses, in the emulator: what they are told as, and which card a call means.
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/device/launch.cuh"
 #include "backend_fixture.h"
 #include "base/error.h"
 
@@ -52,6 +53,32 @@ TEST("cuda calls: two cards take turns on one thread, with arrays for which argu
     const Floats values = picked[card].values();
     CHECK_EQ(values[0], table[static_cast<size_t>(rows[0]) * width]);
   }
+}
+
+__global__ void mark_shared_end(int bytes) { cuda::dynamic_shared()[bytes - 1] = 1; }
+
+TEST("cuda calls: a kernel keeps the shared memory that it was once given, on each card") {
+  const auto start = [](cuda::Stream& stream, int bytes) {
+    cuda::launch(stream, {1, 32, bytes}, mark_shared_end, bytes);
+  };
+  cuda::Stream first(0, false), second(1, false);
+  CHECK(cudaStreamBeginCapture(first.handle(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  start(first, 100 << 10);
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  CHECK(cudaStreamEndCapture(first.handle(), &graph) == cudaSuccess);
+  CHECK(cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess);
+  start(first, 60 << 10);
+  start(second, 60 << 10);
+  CHECK(cudaGraphLaunch(executable, first.handle()) == cudaSuccess);
+  first.synchronize();
+  second.synchronize();
+  static_cast<void>(cudaGraphExecDestroy(executable));
+  static_cast<void>(cudaGraphDestroy(graph));
+
+  emulator::Grid grid{{1, 1, 1}, 32, 61 << 10};
+  const auto* kernel = reinterpret_cast<const void*>(mark_shared_end);
+  CHECK(emulator::launch(kernel, grid, second.handle(), [] {}) == cudaErrorInvalidValue);
 }
 
 }  // namespace

@@ -46,8 +46,7 @@ struct Warp {
 
 constexpr size_t guard_bytes = 256;
 constexpr size_t window_alignment = 1024;
-constexpr size_t static_bytes = 128;  // what a kernel's own variables take: the least that dynamic memory is aligned to
-constexpr size_t before_dynamic = 1024 + static_bytes;  // of the window: the system's part, too
+constexpr size_t before_dynamic = 1024 + static_shared_bytes;  // of the window: the system's part, too
 
 struct Machine {
   std::vector<std::unique_ptr<Thread>> threads;
@@ -200,7 +199,7 @@ void run_grid(const Grid& grid, const std::function<void()>& body) {
   Machine& m = machine();
   if (grid.threads == 0 || grid.threads % 32 != 0 || grid.threads > 1024)
     fault("a block of " + std::to_string(grid.threads) + " threads; expected a multiple of 32 up to 1024");
-  if (static_bytes + grid.shared_bytes > m.shared_limit)
+  if (static_shared_bytes + grid.shared_bytes > m.shared_limit)
     fault("a block with " + std::to_string(grid.shared_bytes) + " bytes of dynamic shared memory");
   if (grid.blocks[0] == 0 || grid.blocks[1] == 0 || grid.blocks[2] == 0 || grid.blocks[1] > 65535 ||
       grid.blocks[2] > 65535)

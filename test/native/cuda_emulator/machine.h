@@ -15,6 +15,9 @@ struct Grid {
   size_t shared_bytes;
 };
 
+// What a kernel's own variables take: the least that dynamic memory is aligned to.
+constexpr size_t static_shared_bytes = 128;
+
 // In which order the warps of a block, and the blocks, get their turn. AJET_EMULATOR_ORDER=reverse picks the other.
 enum class Order { forward, reverse };
 void set_order(Order order);

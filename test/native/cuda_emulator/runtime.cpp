@@ -55,6 +55,7 @@ thread_local int current_card = 0;
 struct Device {
   std::map<const char*, size_t> allocations;
   std::unordered_map<void*, int> opened;  // IPC handles
+  std::map<std::pair<int, const void*>, size_t> shared;  // dynamic bytes, by card and kernel
   size_t used = 0;
   size_t limit = default_memory;
   cudaError_t fault = cudaSuccess;
@@ -141,6 +142,12 @@ bool fits(cudaMemcpyKind kind, const void* to, const void* from) {
   return false;
 }
 
+bool may_have(int card, const void* kernel, size_t shared_bytes) {
+  constexpr size_t without_asking = (size_t{48} << 10) - ajet::emulator::static_shared_bytes;
+  const auto found = device().shared.find({card, kernel});
+  return shared_bytes <= (found == device().shared.end() ? without_asking : found->second);
+}
+
 void* allocate(size_t bytes) {
   void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (data != nullptr) std::memset(data, 0xFF, bytes);  // NaN in every floating-point type
@@ -174,6 +181,7 @@ cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* count) { return *count = cards, cudaSuccess; }
+cudaError_t cudaGetDevice(int* chosen) { return *chosen = current_card, cudaSuccess; }
 cudaError_t cudaSetDevice(int chosen) {
   if (chosen < 0 || chosen >= cards) return cudaErrorInvalidDevice;
   return current_card = chosen, cudaSuccess;
@@ -186,6 +194,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int card) {
   std::snprintf(id, static_cast<size_t>(length), "0000:00:%02d.0", card);
+  return cudaSuccess;
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  const size_t room = ajet::emulator::shared_limit() - ajet::emulator::static_shared_bytes;
+  if (value < 0 || static_cast<size_t>(value) > room) return cudaErrorInvalidValue;
+  device().shared[{current_card, kernel}] = static_cast<size_t>(value);
   return cudaSuccess;
 }
 
@@ -222,7 +237,8 @@ cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* data) {
 
 cudaError_t cudaIpcOpenMemHandle(void** data, cudaIpcMemHandle_t handle, unsigned) {
   std::memcpy(data, handle.reserved, sizeof(*data));
-  return device().allocations.contains(static_cast<char*>(*data)) ? ++device().opened[*data], cudaSuccess : cudaErrorInvalidValue;
+  if (!device().allocations.contains(static_cast<char*>(*data))) return cudaErrorInvalidValue;
+  return ++device().opened[*data], cudaSuccess;
 }
 
 cudaError_t cudaIpcCloseMemHandle(void* data) {
@@ -343,6 +359,15 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 namespace ajet::emulator {
 void enqueue(cudaStream_t stream, std::function<void()> work) { stream->add(std::move(work)); }
+cudaError_t launch(const void* kernel, const Grid& grid, cudaStream_t stream, std::function<void()> body) {
+  const auto allowed = [=, card = stream->card] { return may_have(card, kernel, grid.shared_bytes); };
+  if (!allowed()) return cudaErrorInvalidValue;
+  stream->add([=, body = std::move(body)] {
+    if (!allowed()) fault("a kernel whose shared memory was lowered after its launch");
+    run_grid(grid, body);
+  });
+  return cudaSuccess;
+}
 GraphCounts graph_counts() { return counts; }
 void set_device_memory(size_t bytes) { device().limit = bytes == 0 ? default_memory : bytes; }
 void set_fault(cudaError_t error) { device().fault = error; }

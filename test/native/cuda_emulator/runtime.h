@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "cuda_emulator/machine.h"
+
 #define CUDART_VERSION 13000
 
 enum cudaError_t {
@@ -19,6 +21,7 @@ enum cudaError_t {
   cudaErrorIllegalAddress = 700,
   cudaErrorStreamCaptureUnsupported = 900
 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 enum cudaMemcpyKind {
   cudaMemcpyHostToDevice = 1,
@@ -63,9 +66,12 @@ cudaError_t cudaGetLastError();
 cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device);
+// Without it a kernel has no more than 48 KiB with its static variables, on each card.
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 
 cudaError_t cudaMalloc(void** data, size_t bytes);
@@ -98,8 +104,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 
 namespace ajet::emulator {
-// Any host function as work of the stream; kernels are started with it.
+// Any host function as work of the stream.
 void enqueue(cudaStream_t stream, std::function<void()> work);
+// A kernel. What it may have of shared memory counts when it is launched, and when a graph with it runs.
+cudaError_t launch(const void* kernel, const Grid& grid, cudaStream_t stream, std::function<void()> body);
 // Since the beginning.
 struct GraphCounts {
   size_t instantiated = 0, launched = 0, destroyed = 0;

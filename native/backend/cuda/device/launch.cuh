@@ -9,6 +9,7 @@
 
 #include "backend/cuda/check.h"
 #include "backend/cuda/device/platform.cuh"
+#include "backend/cuda/shared_bytes.h"
 #include "backend/cuda/stream.h"
 
 namespace ajet::cuda {
@@ -21,8 +22,8 @@ struct Grid {
   std::source_location where = std::source_location::current();
 };
 
-// Dynamic shared memory that a block may have on every card from compute capability 8.0 on, beside 1 KiB of the kernel's own
-// variables: 8.6, 8.9 and 12.0 have 99 KiB a block. A kernel that wants more asks what the card has.
+// Dynamic shared memory that a block may have on every card from compute capability 8.0 on, beside 1 KiB of the kernel's
+// own variables: 8.6, 8.9 and 12.0 have 99 KiB a block. A kernel that wants more asks what the card has.
 constexpr int64_t least_shared_bytes = 98 << 10;
 
 template <typename... Parameters>
@@ -34,20 +35,17 @@ class TypedLaunch final : public KernelLaunch {
       : grid_(grid), kernel_(kernel), arguments_(arguments) {}
 
   void queue(cudaStream_t stream) const override {
+    const auto* entry = reinterpret_cast<const void*>(kernel_);
+    allow_shared_bytes(entry, grid_.shared_bytes, grid_.where);
 #if defined(AJET_CUDA_EMULATED)
     const emulator::Grid shape{{static_cast<uint32_t>(grid_.blocks), static_cast<uint32_t>(grid_.blocks_y), 1},
                                static_cast<uint32_t>(grid_.threads),
                                static_cast<size_t>(grid_.shared_bytes)};
-    emulator::enqueue(stream, [shape, kernel = kernel_, arguments = arguments_] {
-      emulator::run_grid(shape, [&] { std::apply(kernel, arguments); });
-    });
+    check(emulator::launch(entry, shape, stream, [kernel = kernel_, arguments = arguments_] {
+            std::apply(kernel, arguments);
+          }),
+          "a kernel launch", grid_.where);
 #else
-    const auto* entry = reinterpret_cast<const void*>(kernel_);
-    if (grid_.shared_bytes > Stream::default_shared_bytes) {
-      check(cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(grid_.shared_bytes)),
-            "cudaFuncSetAttribute", grid_.where);
-    }
     const dim3 blocks(static_cast<unsigned>(grid_.blocks), static_cast<unsigned>(grid_.blocks_y));
     auto arguments = arguments_;
     auto addresses = std::apply([](auto&... values) { return std::array<void*, sizeof...(values)>{&values...}; },
