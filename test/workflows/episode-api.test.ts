@@ -112,8 +112,8 @@ describe("an agent elsewhere", () => {
     expect((await alone)[0]?.error?.message).toContain(
       "Waiting for an agent to take the episode ran longer than 0.3 s",
     );
-    const late = offer({ runner: { timeoutMs: 1500, agentWaitMs: 30_000 } });
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    const late = offer({ runner: { timeoutMs: 4000, agentWaitMs: 30_000 } });
+    await new Promise((resolve) => setTimeout(resolve, 4500));
     const episode = await begin();
     await client.end(episode, { reward: 1 });
     expect((await late)[0]).toMatchObject({ reward: 1 });

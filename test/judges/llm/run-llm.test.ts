@@ -60,21 +60,23 @@ describe("an endpoint that misbehaves", () => {
     ["JSON that is no completion", { raw: '{"choices":[]}' }],
     ["null", { raw: "null" }],
     ["a dropped connection", { hangUp: true }],
-    ["a time-out", { delayMs: 2000 }],
+    ["a time-out", { delayMs: 20_000 }],
   ])("is asked again after %s", async (_, behaviour) => {
     failing(2, behaviour);
-    expect(await open({ timeoutMs: 500 }).ask(question("x"))).toBe("at last");
+    const limit = behaviour.delayMs === undefined ? {} : { timeoutMs: 1500 };
+    expect(await open(limit).ask(question("x"))).toBe("at last");
     expect(endpoint.requests).toHaveLength(3);
   });
 
   it.each<[string, Behaviour, RegExp]>([
     ["429", { status: 429, raw: '{"error":{"message":"slow down"}}' }, /answered 429: slow down \(4 tries\)/],
     ["garbage", { raw: "nonsense" }, /answered with no chat completion: nonsense \(4 tries\)/],
-    ["silence", { delayMs: 3000 }, /did not answer within 0\.3 s \(4 tries\)/],
+    ["silence", { delayMs: 20_000 }, /did not answer within 1\.5 s \(4 tries\)/],
     ["a dropped connection", { hangUp: true }, /could not be reached: .*\(4 tries\)/],
   ])("is given up after the last try: %s", async (_, behaviour, message) => {
     failing(99, behaviour);
-    const asking = open({ timeoutMs: 300 }).ask(question("x"));
+    const limit = behaviour.delayMs === undefined ? {} : { timeoutMs: 1500 };
+    const asking = open(limit).ask(question("x"));
     await expect(asking).rejects.toMatchObject({ code: "ERR_AJET_JUDGE_LLM", message: expect.stringMatching(message) });
     expect(endpoint.requests).toHaveLength(4);
   });
