@@ -92,8 +92,15 @@ def prepare_privileges():
 
 LIMITS = [(getattr(resource, "RLIMIT_" + name), (value, value)) for name, value in (
     ("AS", config["memory_bytes"]), ("FSIZE", 0), ("NPROC", 0), ("NOFILE", 64), ("CORE", 0))]
-# SIGXCPU first: unlike the SIGKILL of the hard limit it says what ended the call.
+# SIGXCPU first: unlike the SIGKILL of the hard limit, for programs that ignore it, it says what ended the call.
 LIMITS.append((resource.RLIMIT_CPU, (config["cpu_seconds"], config["cpu_seconds"] + 1)))
+
+
+def exit_at_cpu_limit():
+    """SIGXCPU ends process 1 of a PID namespace only where it has a handler, and one in Python would wait for the end of
+    a long call. Here it is _exit itself, which takes the signal's number for the status."""
+    libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    libc.signal(signal.SIGXCPU, ctypes.cast(libc._exit, ctypes.c_void_p))
 
 
 def limit_resources():
@@ -182,6 +189,7 @@ def template(control):
     for function in (before_fork, in_child, in_parent, close, write):
         function.restype = None
     prepared = prepare_privileges()
+    exit_at_cpu_limit()
     warm_up()
     gc.collect()
     gc.freeze()
@@ -266,11 +274,13 @@ class Call:
 
     def judge(self, status, cpu_seconds):
         code = os.waitstatus_to_exitcode(status)
-        if self.limit == NONE and code == -signal.SIGXCPU:
+        killed = self.limit == NONE and code == -signal.SIGKILL  # by the hard limit, or for want of memory
+        # A program may end with that status of its own, early. The limit counts whole ticks of the clock, which on a busy
+        # machine may be twice the time that was used.
+        long = cpu_seconds > config["cpu_seconds"] / 2
+        if self.limit == NONE and long and (killed or code == signal.SIGXCPU):
             self.limit = CPU
-        if self.limit == NONE and code == -signal.SIGKILL:  # by the hard limit, or for want of memory
-            self.limit = CPU if cpu_seconds > config["cpu_seconds"] + 0.5 else MEMORY
-        if self.limit == NONE and flags[self.slot]:
+        if self.limit == NONE and (killed or flags[self.slot]):
             self.limit = MEMORY
         out, err = self.output[self.out], self.output[self.err]
         if self.limit == OUTPUT:
@@ -281,6 +291,8 @@ class Call:
             # how much was printed by then depends on the machine's load, and runs must repeat
             out = b""
             err = b"Killed: CPU time limit of %d s\n" % config["cpu_seconds"] if self.limit == CPU else b"Killed: time limit\n"
+        elif killed:
+            out, err = b"", b"Killed by the system, which may be short of memory\n"
         send(self.id, -1 if self.limit else (code if code >= 0 else 128 - code), self.limit, out, err)
 
 

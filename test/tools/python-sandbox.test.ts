@@ -172,7 +172,15 @@ describe.each(available)("python sandbox by %s", (isolation) => {
     expect((await run("import os\nos.close(1)\nos.close(2)\nprint('x')")).limit).toBeUndefined();
     expect((await run("import ctypes\nctypes.string_at(0)")).exitCode).toBe(128 + 11);
     expect((await run("import atexit\natexit.register(print, 'end')")).stdout).toBe("end\n");
+    expect((await run("import signal, sys\nsys.exit(int(signal.SIGXCPU))")).limit).toBeUndefined();
   });
+
+  it("ends programs that ignore the signal of the CPU limit, or are in a long call", async () => {
+    const ignoring = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nprint('before', flush=True)\n";
+    const ended = { exitCode: -1, stdout: "", stderr: "Killed: CPU time limit of 1 s\n", limit: "cpu" };
+    expect(await run(`${ignoring}while True: pass`, UNHURRIED_MS)).toEqual(ended);
+    expect(await run("print('before', flush=True)\nsum(range(10**12))", UNHURRIED_MS)).toEqual(ended);
+  }, 180_000);
 
   it("repeats to the byte, whatever ran before", async () => {
     const code =
@@ -219,6 +227,13 @@ describe("python sandbox without isolation", () => {
     expect(sandbox.description).toMatch(/^none: /);
     expect(await sandbox.run("print(6 * 7)")).toEqual({ exitCode: 0, stdout: "42\n", stderr: "" });
     expect((await sandbox.run("while True: pass")).limit).toBe("cpu");
+    // As the system does it that has no memory left.
+    expect(await sandbox.run("import os\nprint('before', flush=True)\nos.kill(os.getpid(), 9)")).toEqual({
+      exitCode: -1,
+      stdout: "",
+      stderr: "Killed by the system, which may be short of memory\n",
+      limit: "memory",
+    });
     expect((await sandbox.run("import os\nos.fork()")).stderr).toMatch(/BlockingIOError/);
     await sandbox.dispose();
   });
