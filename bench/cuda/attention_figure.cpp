@@ -23,8 +23,8 @@ struct Layout {
     return {nodes, positions, last + 1, context};
   }
   void append(int64_t tokens, int32_t parent, int64_t position) {
-    nodes.push_back({static_cast<int32_t>(positions.size()), static_cast<int32_t>(tokens), parent,
-                     static_cast<int32_t>(position)});
+    nodes.push_back(
+        {static_cast<int32_t>(positions.size()), static_cast<int32_t>(tokens), parent, static_cast<int32_t>(position)});
     for (int64_t i = 0; i < tokens; ++i) positions.push_back(static_cast<int32_t>(position + i));
   }
   // Every token behind the context is a query, and sees as many keys as its position says.
@@ -41,8 +41,8 @@ Layout causal(int64_t tokens) {
   return std::move(layout).finished();
 }
 
-// What stands for attention without a mask, which a token tree does not have: 16 branches below one context, so long that
-// a query sees `tokens` keys on average; all of the context, and half of its own branch.
+// What stands for attention without a mask, which a token tree does not have: 16 branches below one context, so long
+// that a query sees `tokens` keys on average; all of the context, and half of its own branch.
 Layout unmasked(int64_t tokens) {
   constexpr int64_t branches = 16;
   const int64_t branch = tokens / branches;
@@ -58,10 +58,13 @@ void measure_layout(Bench& bench, Backend& backend, const std::string& name, con
   const DType compute = backend.compute_dtype();
   const int64_t rows = layout.context + layout.queries, queries = layout.queries;
   const int64_t query_cols = shape.heads * shape.head_dim, key_cols = shape.kv_heads * shape.head_dim;
-  const auto matrix = [&](int64_t m, int64_t cols, uint64_t seed) { return random_matrix(backend, compute, m, cols, seed); };
+  const auto matrix = [&](int64_t m, int64_t cols, uint64_t seed) {
+    return random_matrix(backend, compute, m, cols, seed);
+  };
   const DeviceMatrix q = matrix(queries, query_cols, 1), k = matrix(rows, key_cols, 2), v = matrix(rows, key_cols, 3);
   const DeviceMatrix o = matrix(queries, query_cols, 4), dout = matrix(queries, query_cols, 5);
-  const DeviceMatrix dq = matrix(queries, query_cols, 6), dk = matrix(rows, key_cols, 7), dv = matrix(rows, key_cols, 8);
+  const DeviceMatrix dq = matrix(queries, query_cols, 6), dk = matrix(rows, key_cols, 7),
+                     dv = matrix(rows, key_cols, 8);
   const DeviceMatrix lse = random_matrix(backend, DType::f32, queries, shape.heads, 9);
   const TreeLayout tree = layout.view();
   // q·k and p·v; five such products in the backward, one of them q·k again.
@@ -69,20 +72,18 @@ void measure_layout(Bench& bench, Backend& backend, const std::string& name, con
   const Json::Object facts{{"queries", queries}, {"pairs", layout.pairs}};
   bench.report({.figure = "attention",
                 .name = name + ", forward",
-                .times = measure(backend, bench.options().seconds,
-                                 [&] {
-                                   backend.attention_tree(o.tensor, lse.tensor, q.tensor, k.tensor, v.tensor, tree,
-                                                          shape);
-                                 }),
+                .times = measure(
+                    backend, bench.options().seconds,
+                    [&] { backend.attention_tree(o.tensor, lse.tensor, q.tensor, k.tensor, v.tensor, tree, shape); }),
                 .flops = 2 * product,
                 .more = facts});
   bench.report({.figure = "attention",
                 .name = name + ", backward",
                 .times = measure(backend, bench.options().seconds,
                                  [&] {
-                                   backend.attention_tree_backward(dq.tensor, dk.tensor, dv.tensor, dout.tensor, o.tensor,
-                                                                   lse.tensor, q.tensor, k.tensor, v.tensor, tree,
-                                                                   shape, false);
+                                   backend.attention_tree_backward(dq.tensor, dk.tensor, dv.tensor, dout.tensor,
+                                                                   o.tensor, lse.tensor, q.tensor, k.tensor, v.tensor,
+                                                                   tree, shape, false);
                                  }),
                 .flops = 5 * product,
                 .more = facts});

@@ -73,7 +73,8 @@ void measure_single(Bench& bench, const std::string& name, bool first) {
   const Stopwatch watch;
   while (seconds.size() < 5 || watch.seconds() < bench.options().seconds) seconds.push_back(round(1.0F));
   const double all = least_bytes(*model, {{lengths.prompt + 1, lengths.response - 1}});
-  const std::string text = name + ", 1 x (" + std::to_string(lengths.prompt) + " + " + std::to_string(lengths.response) + ")";
+  const std::string text =
+      name + ", 1 x (" + std::to_string(lengths.prompt) + " + " + std::to_string(lengths.response) + ")";
   bench.report({.figure = "decode",
                 .name = text,
                 .times = times_of(std::move(seconds)),
@@ -100,7 +101,8 @@ void measure_many(Bench& bench, const std::string& name) {
   const auto backend = bench.backend();
   const ModelConfig shape = model_shape(name);
   const auto model = Model::random(backend, shape, 1);
-  const int64_t count = bench.pick<int64_t>(256, 6), least = bench.pick<int64_t>(100, 4), most = bench.pick<int64_t>(1024, 20);
+  const int64_t count = bench.pick<int64_t>(256, 6), least = bench.pick<int64_t>(100, 4),
+                most = bench.pick<int64_t>(1024, 20);
   std::vector<Lengths> requests;
   double generated = 0;
   for (uint64_t id = 0; id < static_cast<uint64_t>(count); ++id) {
@@ -112,7 +114,8 @@ void measure_many(Bench& bench, const std::string& name) {
   const auto submit = [&] {
     engine.reset_prefix_cache();
     events.clear();
-    for (size_t id = 0; id < requests.size(); ++id) engine.submit(make_request(id, requests[id], shape.vocab_size, 1.0F));
+    for (size_t id = 0; id < requests.size(); ++id)
+      engine.submit(make_request(id, requests[id], shape.vocab_size, 1.0F));
   };
   submit();  // warm-up
   for (int i = 0; i < 50 && engine.has_work(); ++i) engine.step(events);

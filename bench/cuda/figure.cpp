@@ -6,9 +6,9 @@ namespace ajet::bench {
 
 const std::vector<Figure>& figures() {
   static const std::vector<Figure> all{
-      {"copy", measure_copy},   {"product", measure_product}, {"attention", measure_attention},
-      {"norms", measure_norms}, {"adamw", measure_adamw},     {"head", measure_head},
-      {"update", measure_update}, {"long", measure_long},     {"decode", measure_decode},
+      {"copy", measure_copy},     {"product", measure_product}, {"attention", measure_attention},
+      {"norms", measure_norms},   {"adamw", measure_adamw},     {"head", measure_head},
+      {"update", measure_update}, {"long", measure_long},       {"decode", measure_decode},
   };
   return all;
 }

@@ -26,7 +26,7 @@ struct Options {
   // Of updates; unset: what the trainer chooses, and for `long` what saves memory beside it.
   std::optional<Recompute> recompute;
   std::optional<OptimizerOffload> offload;
-  std::string exchange;             // folder for the PyTorch twin's inputs; empty: none are written
+  std::string exchange;  // folder for the PyTorch twin's inputs; empty: none are written
 };
 
 // Seconds of one call, over samples that each ended with the device idle.
@@ -39,9 +39,9 @@ struct Times {
 struct Record {
   std::string figure, name;  // "update", "qwen3-0.6b, 8 x (512 + 1024)"
   Times times = {};
-  double bytes = 0;   // read and written, the fewest that the work needs; 0: not bound by them
-  double flops = 0;   // a multiply-add counts two; 0: not bound by them
-  double tokens = 0;  // what a rate in tokens/s counts; 0: none
+  double bytes = 0;        // read and written, the fewest that the work needs; 0: not bound by them
+  double flops = 0;        // a multiply-add counts two; 0: not bound by them
+  double tokens = 0;       // what a rate in tokens/s counts; 0: none
   Json::Object more = {};  // further facts
 };
 

@@ -26,9 +26,9 @@ inline Times times_of(std::vector<double> seconds) {
   return {seconds[seconds.size() / 2], seconds.front(), static_cast<int64_t>(seconds.size())};
 }
 
-// Samples of as many calls as take 10 ms or more, so that waiting for the device costs nothing that shows, for `seconds`
-// and at least five times (three, where a call takes over a second). The warm-up loads kernels, makes plans and grows what
-// grows once.
+// Samples of as many calls as take 10 ms or more, so that waiting for the device costs nothing that shows, for
+// `seconds` and at least five times (three, where a call takes over a second). The warm-up loads kernels, makes plans
+// and grows what grows once.
 template <typename Call>
 Times measure(Backend& backend, double seconds, const Call& call) {
   const auto sample = [&](int64_t calls) {

@@ -43,7 +43,8 @@ void measure_layer_norm(Bench& bench, Backend& backend, int64_t rows, int64_t co
 void measure_head_norm(Bench& bench, Backend& backend, int64_t rows, const ModelConfig& shape) {
   const int64_t cols = shape.heads * shape.head_dim;
   const DType compute = backend.compute_dtype();
-  const DeviceMatrix x = random_matrix(backend, compute, rows, cols, 1), y = random_matrix(backend, compute, rows, cols, 2);
+  const DeviceMatrix x = random_matrix(backend, compute, rows, cols, 1),
+                     y = random_matrix(backend, compute, rows, cols, 2);
   const DeviceMatrix weight = random_matrix(backend, DType::f32, 1, shape.head_dim, 3);
   const DeviceMatrix dweight = random_matrix(backend, DType::f32, 1, shape.head_dim, 4);
   const std::vector<float> frequencies = rope_inverse_frequencies(shape);
@@ -53,11 +54,9 @@ void measure_head_norm(Bench& bench, Backend& backend, int64_t rows, const Model
   const std::string size = ", " + std::to_string(rows) + " x " + std::to_string(cols);
   bench.report({.figure = "norms",
                 .name = "head norm and rotation" + size + ", forward",
-                .times = measure(backend, bench.options().seconds,
-                                 [&] {
-                                   backend.rmsnorm_rope(y.tensor, x.tensor, weight.tensor, epsilon, positions,
-                                                        frequencies);
-                                 }),
+                .times = measure(
+                    backend, bench.options().seconds,
+                    [&] { backend.rmsnorm_rope(y.tensor, x.tensor, weight.tensor, epsilon, positions, frequencies); }),
                 .bytes = 2 * bytes});
   bench.report({.figure = "norms",
                 .name = "head norm" + size + ", backward",

@@ -14,7 +14,8 @@ struct DeviceMatrix {
 };
 
 // Uniform in [-scale, scale), repeated after 2^20 elements.
-DeviceMatrix random_matrix(Backend& backend, DType dtype, int64_t rows, int64_t cols, uint64_t seed, double scale = 1.0);
+DeviceMatrix random_matrix(Backend& backend, DType dtype, int64_t rows, int64_t cols, uint64_t seed,
+                           double scale = 1.0);
 
 struct DeviceWeight {
   Buffer buffer;

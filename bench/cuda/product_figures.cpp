@@ -27,7 +27,8 @@ void measure_product(Bench& bench) {
   const auto backend = bench.backend();
   const int64_t size = bench.pick<int64_t>(8192, 256);
   const DType compute = backend->compute_dtype();
-  const DeviceMatrix x = random_matrix(*backend, compute, size, size, 1), y = random_matrix(*backend, compute, size, size, 2);
+  const DeviceMatrix x = random_matrix(*backend, compute, size, size, 1),
+                     y = random_matrix(*backend, compute, size, size, 2);
   const DeviceWeight w = random_weight(*backend, size, size, 3), dw = zero_weight(*backend, size, size);
   const auto n = static_cast<double>(size);
   const auto report = [&](const char* product, const std::string& kernel, const auto& call) {
@@ -62,8 +63,9 @@ void measure_head(Bench& bench) {
   const HeadRows head_rows(tree, cut_part(parts.front(), rows).front());
   HeadPass pass(backend, shape.hidden_size, shape.vocab_size);
   const int64_t chunk_rows = HeadPass::chunk_rows(shape.vocab_size, TrainerConfig{}.head_scratch_bytes, rows);
-  pass.place(backend->allocate(HeadPass::bytes(shape.hidden_size, shape.vocab_size, backend->compute_dtype(), chunk_rows)),
-             chunk_rows);
+  pass.place(
+      backend->allocate(HeadPass::bytes(shape.hidden_size, shape.vocab_size, backend->compute_dtype(), chunk_rows)),
+      chunk_rows);
   const auto run = [&](bool with_gradient) {
     for (int64_t row = 0; row < head_rows.rows();) {
       const HeadChunk chunk = pass.forward(head_rows, row, hidden.tensor, head.weight);

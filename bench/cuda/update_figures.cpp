@@ -48,9 +48,10 @@ TrainerConfig trainer_config(const Options& options, const Saving& saving, const
 void check_same_logprobs(const StepStats& stats, const UpdateCase& update) {
   const int64_t trained = update.shape.response * update.shape.responses;
   if (stats.logprob_max_abs_diff == 0.0 && stats.logprobs_compared == trained) return;
-  fail(ErrorCode::internal, "[bench] Expected the " + std::to_string(trained) + " recorded log-probs to be the update's own but " +
-                                std::to_string(stats.logprobs_compared) + " were compared, and the largest difference is " +
-                                std::to_string(stats.logprob_max_abs_diff));
+  fail(ErrorCode::internal,
+       "[bench] Expected the " + std::to_string(trained) + " recorded log-probs to be the update's own but " +
+           std::to_string(stats.logprobs_compared) + " were compared, and the largest difference is " +
+           std::to_string(stats.logprob_max_abs_diff));
 }
 
 void measure_case(Bench& bench, const UpdateCase& update) {
@@ -76,9 +77,8 @@ void measure_case(Bench& bench, const UpdateCase& update) {
                 .name = update.name() + update.saving.text(),
                 .times = times,
                 .flops = update_flops(shape, work),
-                .tokens = static_cast<double>(update.figure == "long"
-                                                  ? update.shape.prompt + update.shape.response
-                                                  : update.shape.response * update.shape.responses),
+                .tokens = static_cast<double>(update.figure == "long" ? update.shape.prompt + update.shape.response
+                                                                      : update.shape.response * update.shape.responses),
                 .more = {{"tokens_computed", last.tokens_trained},
                          {"tokens_recomputed", last.tokens_recomputed},
                          {"tokens_unshared", last.tokens_unshared},
@@ -122,7 +122,8 @@ void measure_cases(Bench& bench, const std::string& figure, std::vector<std::str
 }  // namespace
 
 void measure_update(Bench& bench) {
-  const auto models = bench.pick<std::vector<std::string>>({"qwen3-0.6b", "qwen2.5-1.5b"}, {"small-qwen3", "small-qwen2"});
+  const auto models =
+      bench.pick<std::vector<std::string>>({"qwen3-0.6b", "qwen2.5-1.5b"}, {"small-qwen3", "small-qwen2"});
   const auto shapes = bench.pick<std::vector<GroupShape>>({{512, 1024, 8}, {2048, 512, 8}}, {{16, 24, 4}, {48, 12, 4}});
   measure_cases(bench, "update", models, shapes, {{}});
 }

@@ -105,12 +105,9 @@ double measure(Backend& backend, const Options& options, const Shape& s, Product
   for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(uniform_double(3, i) - 0.5);
   for (int64_t n = 0; n < s.n; ++n) backend.write_weight_rows(w, n, 1, row.data());
   switch (product) {
-    case Product::forward:
-      return seconds_a_call(options, [&] { backend.linear(y, x, w); });
-    case Product::dx:
-      return seconds_a_call(options, [&] { backend.linear_dx(x, y, w, false); });
-    case Product::dw:
-      return seconds_a_call(options, [&] { backend.linear_dw(w, {}, y, x); });
+    case Product::forward: return seconds_a_call(options, [&] { backend.linear(y, x, w); });
+    case Product::dx: return seconds_a_call(options, [&] { backend.linear_dx(x, y, w, false); });
+    case Product::dw: return seconds_a_call(options, [&] { backend.linear_dw(w, {}, y, x); });
   }
   return 0;
 }
@@ -128,8 +125,8 @@ void print_rates(Backend& backend, const Options& options, const Shape& s, doubl
 
 // One side of bench/figures/matmul.mjs.
 int answer_requests(Backend& backend, Options options, double peak) {
-  std::printf("{\"ready\": \"ajet_bench_gemm, %s; FMA peak %.0f GF/s\", \"peak\": %.5g}\n", backend.description().c_str(),
-              peak, peak);
+  std::printf("{\"ready\": \"ajet_bench_gemm, %s; FMA peak %.0f GF/s\", \"peak\": %.5g}\n",
+              backend.description().c_str(), peak, peak);
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line);) {
     Shape s{};

@@ -1,5 +1,5 @@
-// AdamW's constants of one update, as the devices' kernels take them. Included by files compiled with AVX flags: a plain
-// struct only.
+// AdamW's constants of one update, as the devices' kernels take them. Included by files compiled with AVX flags: a
+// plain struct only.
 #pragma once
 
 namespace ajet {

@@ -142,7 +142,8 @@ void Backend::rmsnorm_rope(Tensor y, Tensor x, Tensor weight, float eps, std::sp
                            std::span<const float> inverse_frequencies) {
   check_norm("rmsnorm_rope", x, weight, weight.cols, eps, compute_dtype());
   check_matrix("rmsnorm_rope", "y", y, x.rows, x.cols, compute_dtype());
-  if (weight.cols % 2 != 0) fail_check("rmsnorm_rope", "an even number of columns", "weight", std::to_string(weight.cols));
+  if (weight.cols % 2 != 0)
+    fail_check("rmsnorm_rope", "an even number of columns", "weight", std::to_string(weight.cols));
   check_size("rmsnorm_rope", "positions", positions, x.rows);
   check_size("rmsnorm_rope", "inverse_frequencies", inverse_frequencies, weight.cols / 2);
   if (x.rows > 0) do_rmsnorm_rope(y, x, weight, eps, positions, inverse_frequencies);

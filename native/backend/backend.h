@@ -24,7 +24,7 @@ namespace ajet {
 struct MemoryUse {
   size_t active_bytes = 0;
   size_t peak_bytes = 0;
-  size_t limit_bytes = 0;  // 0: none
+  size_t limit_bytes = 0;   // 0: none
   size_t buffer_bytes = 0;  // of active_bytes, what allocate() gave; the rest is the ops' own
   size_t host_bytes = 0;    // of allocate_host(), beside the device's
 };
@@ -57,8 +57,8 @@ struct AdamwArgs {
   float beta2 = 0.999F;
   float epsilon = 1e-8F;
   float weight_decay = 0.0F;
-  float gradient_scale = 1.0F;  // clip factor
-  int64_t step = 1;             // 1 for the first update
+  float gradient_scale = 1.0F;   // clip factor
+  int64_t step = 1;              // 1 for the first update
   void* compute_copy = nullptr;  // where set: receives the new weights in Backend::compute_dtype()
 };
 
@@ -70,8 +70,8 @@ struct AdamwParameter {
   AdamwArgs args;
 };
 
-// Work that comes again and again, of one owner: a number that tells apart what differs in more than the contents of host
-// arrays (for a decode pass, its rows).
+// Work that comes again and again, of one owner: a number that tells apart what differs in more than the contents of
+// host arrays (for a decode pass, its rows).
 struct RecordingKey {
   const void* owner;
   int64_t number;
@@ -105,8 +105,8 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   virtual void zero(void* device, size_t bytes) = 0;
   // Of at most so many bytes at a time.
   virtual std::unique_ptr<Readback> make_readback(size_t max_bytes);
-  // Runs work(), ops on this backend. A device may keep what they queue, to queue it faster when the key comes again; what
-  // is computed is the same.
+  // Runs work(), ops on this backend. A device may keep what they queue, to queue it faster when the key comes again;
+  // what is computed is the same.
   virtual void run_recorded(const RecordingKey& key, const std::function<void()>& work);
   // Whether ops return before they are done, so that a host may prepare the next ones meanwhile.
   virtual bool is_asynchronous() const { return false; }
@@ -146,8 +146,8 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   void linear_dw(const Weight& dw, Tensor dbias, Tensor dy, Tensor x);
 
   // ---- embedding ------------------------------------------------------------------------------------
-  // y[m,:] = w[ids[m],:]. An id -1 - i stands for drawn[i].token; `drawn` is device memory. (Where that token is -1, y[m,:]
-  // is any row: whoever reads the draw learns of it.)
+  // y[m,:] = w[ids[m],:]. An id -1 - i stands for drawn[i].token; `drawn` is device memory. (Where that token is -1,
+  // y[m,:] is any row: whoever reads the draw learns of it.)
   void embedding(Tensor y, std::span<const int32_t> ids, const Weight& w, std::span<const TokenLogprob> drawn = {});
   // dw[ids[m],:] += dy[m,:], rows in ascending m
   void embedding_dw(const Weight& dw, std::span<const int32_t> ids, Tensor dy);
@@ -156,8 +156,8 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   // y = x / sqrt(mean(x²) + eps) * weight, over groups of `width` columns (width = cols for a layer norm,
   // head_dim for q/k norm); weight [width]. y may be x.
   void rmsnorm(Tensor y, Tensor x, Tensor weight, int64_t width, float eps);
-  // dx (+)= ..., dweight += ...; x is the forward's input. dx may be dy when accumulate is false. Where y.data is set, y
-  // becomes the forward's output once more, to the bit; it may be dy where dx is not.
+  // dx (+)= ..., dweight += ...; x is the forward's input. dx may be dy when accumulate is false. Where y.data is set,
+  // y becomes the forward's output once more, to the bit; it may be dy where dx is not.
   void rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor dy, Tensor x, Tensor weight, int64_t width,
                         float eps, bool accumulate);
   // Rotates pairs (i, i + head_dim/2) of each head of x[m, heads*head_dim] in place by
@@ -272,10 +272,10 @@ class Backend : public StorageFormat, public std::enable_shared_from_this<Backen
   virtual void do_gather_logprobs(std::span<float> out, Tensor logits, std::span<const float> inverse_temperature,
                                   std::span<const float> lse, std::span<const int32_t> row,
                                   std::span<const int32_t> token) = 0;
-  virtual void do_logits_backward(Tensor logits, std::span<const float> inverse_temperature,
-                                  std::span<const float> lse, std::span<const float> entropy,
-                                  std::span<const float> dentropy, std::span<const int32_t> row,
-                                  std::span<const int32_t> token, std::span<const float> dlogprob) = 0;
+  virtual void do_logits_backward(Tensor logits, std::span<const float> inverse_temperature, std::span<const float> lse,
+                                  std::span<const float> entropy, std::span<const float> dentropy,
+                                  std::span<const int32_t> row, std::span<const int32_t> token,
+                                  std::span<const float> dlogprob) = 0;
   virtual void do_sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) = 0;
   virtual void do_top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) = 0;
 };

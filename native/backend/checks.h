@@ -136,8 +136,7 @@ inline void check_tree(const char* op, const TreeLayout& tree, int64_t tokens) {
   if (next != tokens) fail_check(op, text(tokens, " tokens"), "tree.nodes", std::to_string(next));
   check_size(op, "tree.positions", tree.positions, tokens);
   if (!context_ends) {
-    fail_check(op, "a node that starts behind the context", "tree.context_tokens",
-               std::to_string(tree.context_tokens));
+    fail_check(op, "a node that starts behind the context", "tree.context_tokens", std::to_string(tree.context_tokens));
   }
 }
 
@@ -178,14 +177,14 @@ inline void check_paged(const char* op, const PagedLayout& layout, int64_t rows,
     const int64_t end = start + layout.row_offsets[s + 1] - layout.row_offsets[s];
     const int64_t covered = kv_block_tokens * (layout.block_offsets[s + 1] - layout.block_offsets[s]);
     if (start < 0 || end > covered) {
-      fail_check(op, text("blocks for ", end, " positions of sequence ", s),
-                 "layout.block_table", std::to_string(covered));
+      fail_check(op, text("blocks for ", end, " positions of sequence ", s), "layout.block_table",
+                 std::to_string(covered));
     }
   }
 }
 
 inline void check_entries(const char* op, const Tensor& logits, std::span<const float> inverse_temperature,
-                   std::span<const float> lse, std::span<const int32_t> row, std::span<const int32_t> token) {
+                          std::span<const float> lse, std::span<const int32_t> row, std::span<const int32_t> token) {
   check_matrix(op, "logits", logits);
   check_size(op, "inverse_temperature", inverse_temperature, logits.rows);
   check_size(op, "lse", lse, logits.rows);

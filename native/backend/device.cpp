@@ -81,8 +81,10 @@ std::shared_ptr<Backend> make_cuda(int card, const DeviceRequest& request) {
 
 void check(const DeviceRequest& request) {
   if (card_of(request.device) < 0 && request.device != "auto" && request.device != "cpu") {
-    fail(ErrorCode::invalid_argument, "[device] Expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" for `device` but "
-                                      "received \"" + request.device + '"');
+    fail(ErrorCode::invalid_argument,
+         "[device] Expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" for `device` but "
+         "received \"" +
+             request.device + '"');
   }
   if (!request.dtype.empty() && request.dtype != "float32" && request.dtype != "bfloat16") {
     fail(ErrorCode::invalid_argument,

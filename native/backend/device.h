@@ -10,10 +10,10 @@
 namespace ajet {
 
 struct DeviceRequest {
-  std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:N"
-  std::string dtype = {};       // "float32" or "bfloat16"; "": the device's own, bfloat16 on CUDA
-  int threads = 0;              // of the CPU; 0: one per core
-  std::string isa = {};         // of the CPU; "": the best
+  std::string device = "auto";    // "auto", "cpu", "cuda", "cuda:N"
+  std::string dtype = {};         // "float32" or "bfloat16"; "": the device's own, bfloat16 on CUDA
+  int threads = 0;                // of the CPU; 0: one per core
+  std::string isa = {};           // of the CPU; "": the best
   size_t memory_limit_bytes = 0;  // of the device's memory; 0: all there is
 };
 

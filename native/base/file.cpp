@@ -18,7 +18,7 @@ namespace ajet {
 std::string system_error_text(int error_number) { return std::generic_category().message(error_number); }
 
 std::string read_text_file(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   const int failed = ::stat(path.c_str(), &status);
   std::ifstream file(path, std::ios::binary);
   if (failed != 0 || !file) {
@@ -32,7 +32,7 @@ std::string read_text_file(const std::string& path) {
 }
 
 bool file_exists(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   return ::stat(path.c_str(), &status) == 0;
 }
 

@@ -11,9 +11,7 @@ struct ProcessMark {
 
   // One word, for atomics; 0 is nobody.
   uint64_t packed() const { return (static_cast<uint64_t>(pid) << 32) | start_ticks; }
-  static ProcessMark unpack(uint64_t word) {
-    return {static_cast<uint32_t>(word >> 32), static_cast<uint32_t>(word)};
-  }
+  static ProcessMark unpack(uint64_t word) { return {static_cast<uint32_t>(word >> 32), static_cast<uint32_t>(word)}; }
 };
 
 ProcessMark this_process();

@@ -46,7 +46,8 @@ SharedMemory SharedMemory::create(const char* label, size_t bytes) {
   while (error == EINTR) error = posix_fallocate(descriptor, 0, static_cast<off_t>(bytes));
   if (error != 0) fail_io("reserve " + std::to_string(bytes) + " bytes of shared memory", error);
   // Nobody can cut it short under those who have it mapped.
-  if (fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) fail_io("seal shared memory", errno);
+  if (fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    fail_io("seal shared memory", errno);
   return made;
 }
 
@@ -54,7 +55,7 @@ SharedMemory SharedMemory::open(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (descriptor < 0) fail_io("open " + path, errno);
   SharedMemory opened(descriptor, 0, path);
-  struct stat status{};
+  struct stat status {};
   if (fstat(descriptor, &status) != 0) fail_io("look at " + path, errno);
   if (!S_ISREG(status.st_mode)) fail_io("map " + path, EINVAL);
   opened.bytes_ = static_cast<size_t>(status.st_size);

@@ -1,7 +1,8 @@
 // Memory that processes of one user share by the path of its file.
 //
-// The file has no name in any folder (memfd_create): others open it through its maker's /proc entry, the kernel frees it
-// with the last process that has it, and a maker that is killed leaves nothing behind. The size of /dev/shm is no limit.
+// The file has no name in any folder (memfd_create): others open it through its maker's /proc entry, the kernel frees
+// it with the last process that has it, and a maker that is killed leaves nothing behind. The size of /dev/shm is no
+// limit.
 #pragma once
 
 #include <cstddef>

@@ -61,7 +61,5 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace ajet::binding
 
-static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  return ajet::binding::initialize(env, exports);
-}
+static Napi::Object initialize(Napi::Env env, Napi::Object exports) { return ajet::binding::initialize(env, exports); }
 NODE_API_MODULE(ajet, initialize)

@@ -14,7 +14,9 @@ namespace {
   fail(ErrorCode::invalid_argument, std::string("[") + op + "] Expected " + what);
 }
 
-std::string element(const char* name, size_t index) { return '`' + std::string(name) + '[' + std::to_string(index) + "]`"; }
+std::string element(const char* name, size_t index) {
+  return '`' + std::string(name) + '[' + std::to_string(index) + "]`";
+}
 
 void check_offsets(const char* op, const char* name, const std::vector<int32_t>& offsets, size_t calls, size_t length) {
   bool valid = offsets.size() == calls + 1 && offsets.front() == 0 && offsets.back() == static_cast<int64_t>(length);
@@ -37,8 +39,8 @@ void check_tokens(const char* op, const char* name, const std::vector<int32_t>& 
 void check_values(const char* op, const CallArrays& calls, int64_t episodes) {
   for (size_t i = 0; i < calls.episodes.size(); ++i) {
     if (calls.episodes[i] < 0 || calls.episodes[i] >= episodes) {
-      refuse(op, "an episode in [0, " + std::to_string(episodes) + ") for " + element("episode", i) +
-                     " but received " + std::to_string(calls.episodes[i]));
+      refuse(op, "an episode in [0, " + std::to_string(episodes) + ") for " + element("episode", i) + " but received " +
+                     std::to_string(calls.episodes[i]));
     }
     if (!std::isfinite(calls.temperatures[i]) || calls.temperatures[i] < 0) {
       refuse(op, "a finite number >= 0 for " + element("temperature", i) + " but received " +
@@ -100,7 +102,8 @@ CallArrays copy_calls(const char* op, Napi::Value value, int64_t episodes, int64
                    std::to_string(calls.masks.size()));
   }
   for (size_t i = 0; i < count; ++i) {
-    if (calls.prompt_offsets[i] == calls.prompt_offsets[i + 1]) refuse(op, "at least 1 token for " + element("prompt", i));
+    if (calls.prompt_offsets[i] == calls.prompt_offsets[i + 1])
+      refuse(op, "at least 1 token for " + element("prompt", i));
   }
   check_tokens(op, "prompt", calls.prompts, vocab_size);
   check_tokens(op, "sampled", calls.sampled, vocab_size);

@@ -11,15 +11,15 @@
 namespace ajet::binding {
 
 struct CallArrays {
-  std::vector<int32_t> episodes;          // [calls]
-  std::vector<float> temperatures;        // [calls]
-  std::vector<int32_t> prompt_offsets;    // [calls + 1]
+  std::vector<int32_t> episodes;        // [calls]
+  std::vector<float> temperatures;      // [calls]
+  std::vector<int32_t> prompt_offsets;  // [calls + 1]
   std::vector<int32_t> prompts;
-  std::vector<int32_t> sampled_offsets;   // [calls + 1]
+  std::vector<int32_t> sampled_offsets;  // [calls + 1]
   std::vector<int32_t> sampled;
-  std::vector<int32_t> logprob_offsets;   // [calls + 1]; a call has as many log-probs as sampled tokens, or none
+  std::vector<int32_t> logprob_offsets;  // [calls + 1]; a call has as many log-probs as sampled tokens, or none
   std::vector<float> logprobs;
-  std::vector<uint8_t> masks;             // [sampled], or empty: all trained
+  std::vector<uint8_t> masks;  // [sampled], or empty: all trained
 
   // Views into the arrays: valid as long as these live and do not move.
   std::vector<CallChoice> choices() const;

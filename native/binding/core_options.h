@@ -9,8 +9,8 @@
 
 namespace ajet::binding {
 
-DeviceRequest read_load_options(const char* op, Napi::Value value);       // LoadOptions
-EngineConfig read_engine_options(const char* op, Napi::Value value);      // EngineOptions
-TrainerConfig read_trainer_options(const char* op, Napi::Value value);    // TrainerOptions
+DeviceRequest read_load_options(const char* op, Napi::Value value);     // LoadOptions
+EngineConfig read_engine_options(const char* op, Napi::Value value);    // EngineOptions
+TrainerConfig read_trainer_options(const char* op, Napi::Value value);  // TrainerOptions
 
 }  // namespace ajet::binding

@@ -23,7 +23,7 @@ using Result = std::function<Napi::Value(Napi::Env)>;
 // The end of a promise.
 struct Settlement {
   uint64_t promise = 0;
-  Result result;             // called where there is no error
+  Result result;  // called where there is no error
   std::exception_ptr error;
 };
 
@@ -92,7 +92,7 @@ class DeviceThread {
   bool stopped_ = false;
   std::vector<std::shared_ptr<Stepper>> active_;  // device thread only, as is stop_
   std::stop_token stop_;
-  std::jthread thread_;                           // last: starts when all else is there
+  std::jthread thread_;  // last: starts when all else is there
 };
 
 }  // namespace ajet::binding

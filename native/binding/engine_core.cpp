@@ -159,12 +159,12 @@ void EngineCore::collect(DeviceThread& device) {
     bool failed = false;
     for (const ChoiceTokens& choice : request.choices) failed = failed || choice.finish == FinishReason::error;
     if (failed) {
-      device.settle_error(request.promise, error_of(ErrorCode::numeric, "[generate] The model's logits are not finite"));
+      device.settle_error(request.promise,
+                          error_of(ErrorCode::numeric, "[generate] The model's logits are not finite"));
       continue;
     }
-    device.settle(request.promise, [choices = std::move(request.choices)](Napi::Env env) {
-      return completions_to_js(env, choices);
-    });
+    device.settle(request.promise,
+                  [choices = std::move(request.choices)](Napi::Env env) { return completions_to_js(env, choices); });
   }
 }
 

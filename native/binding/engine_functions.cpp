@@ -73,8 +73,8 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
   model->add_child(core);
   return AddonData::get(info.Env())
       .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy, [model, core, config]() -> Result {
-        core->host_bytes = allocated_bytes(*model->open_model().backend(),
-                                           [&] { core->open(model->shared_model(), config); });
+        core->host_bytes =
+            allocated_bytes(*model->open_model().backend(), [&] { core->open(model->shared_model(), config); });
         return [core](Napi::Env env) -> Napi::Value { return make_handle(env, core); };
       });
 }
@@ -96,19 +96,19 @@ Napi::Value engine_cancel(const Napi::CallbackInfo& info) {
   const auto& core = holder_argument<EngineCore>("cancel", info[0]).core;
   std::optional<int32_t> choice;
   if (info[2].IsNumber()) choice = info[2].As<Napi::Number>().Int32Value();
-  AddonData::get(info.Env()).device().enqueue(
-      [core, id = request_id("cancel", info[1]), choice] { core->cancel(id, choice); });
+  AddonData::get(info.Env()).device().enqueue([core, id = request_id("cancel", info[1]), choice] {
+    core->cancel(id, choice);
+  });
   return info.Env().Undefined();
 }
 
 // (engine) => Promise<void>
 Napi::Value engine_cancel_all(const Napi::CallbackInfo& info) {
   const auto& core = core_argument<EngineCore>("cancelAll", info[0]);
-  return AddonData::get(info.Env())
-      .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::light, [core]() -> Result {
-        core->cancel_all();
-        return [](Napi::Env env) { return env.Undefined(); };
-      });
+  return AddonData::get(info.Env()).submit(info.Env(), info[0].As<Napi::Object>(), JobKind::light, [core]() -> Result {
+    core->cancel_all();
+    return [](Napi::Env env) { return env.Undefined(); };
+  });
 }
 
 // (engine) => EngineStats
@@ -136,14 +136,15 @@ Napi::Value engine_max_context(const Napi::CallbackInfo& info) {
 // (engine) => Promise<void>
 Napi::Value engine_reset_prefix_cache(const Napi::CallbackInfo& info) {
   const auto& core = core_argument<EngineCore>("resetPrefixCache", info[0]);
-  return AddonData::get(info.Env())
-      .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::light, [core]() -> Result {
-        core->reset_prefix_cache();
-        return [](Napi::Env env) { return env.Undefined(); };
-      });
+  return AddonData::get(info.Env()).submit(info.Env(), info[0].As<Napi::Object>(), JobKind::light, [core]() -> Result {
+    core->reset_prefix_cache();
+    return [](Napi::Env env) { return env.Undefined(); };
+  });
 }
 
 // (engine) => Promise<void>
-Napi::Value engine_dispose(const Napi::CallbackInfo& info) { return dispose_handle<EngineCore>("engine.dispose", info); }
+Napi::Value engine_dispose(const Napi::CallbackInfo& info) {
+  return dispose_handle<EngineCore>("engine.dispose", info);
+}
 
 }  // namespace ajet::binding

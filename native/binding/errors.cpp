@@ -10,26 +10,16 @@ namespace {
 
 const char* code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalid_argument:
-      return "ERR_AJET_NATIVE_INVALID_ARGUMENT";
-    case ErrorCode::out_of_memory:
-      return "ERR_AJET_NATIVE_OUT_OF_MEMORY";
-    case ErrorCode::io:
-      return "ERR_AJET_NATIVE_IO";
-    case ErrorCode::corrupt_file:
-      return "ERR_AJET_NATIVE_CORRUPT_FILE";
-    case ErrorCode::device:
-      return "ERR_AJET_NATIVE_DEVICE";
-    case ErrorCode::numeric:
-      return "ERR_AJET_NATIVE_NUMERIC";
-    case ErrorCode::disposed:
-      return "ERR_AJET_NATIVE_DISPOSED";
-    case ErrorCode::aborted:
-      return "ERR_AJET_NATIVE_ABORTED";
-    case ErrorCode::writer_gone:
-      return "ERR_AJET_NATIVE_WRITER_GONE";
-    case ErrorCode::internal:
-      break;
+    case ErrorCode::invalid_argument: return "ERR_AJET_NATIVE_INVALID_ARGUMENT";
+    case ErrorCode::out_of_memory: return "ERR_AJET_NATIVE_OUT_OF_MEMORY";
+    case ErrorCode::io: return "ERR_AJET_NATIVE_IO";
+    case ErrorCode::corrupt_file: return "ERR_AJET_NATIVE_CORRUPT_FILE";
+    case ErrorCode::device: return "ERR_AJET_NATIVE_DEVICE";
+    case ErrorCode::numeric: return "ERR_AJET_NATIVE_NUMERIC";
+    case ErrorCode::disposed: return "ERR_AJET_NATIVE_DISPOSED";
+    case ErrorCode::aborted: return "ERR_AJET_NATIVE_ABORTED";
+    case ErrorCode::writer_gone: return "ERR_AJET_NATIVE_WRITER_GONE";
+    case ErrorCode::internal: break;
   }
   return "ERR_AJET_NATIVE_INTERNAL";
 }

@@ -9,7 +9,8 @@ using Function = Napi::Value(const Napi::CallbackInfo&);
 
 Function native_info;
 
-Function load_model, create_model, attach_model, model_share, model_writer, model_shape, model_version, model_weight_names;
+Function load_model, create_model, attach_model, model_share, model_writer, model_shape, model_version,
+    model_weight_names;
 Function model_memory, model_save, model_read_weight, model_write_weight, model_dispose;
 
 Function create_engine, engine_generate, engine_cancel, engine_cancel_all, engine_stats, engine_max_context;

@@ -88,16 +88,17 @@ Napi::Promise dispose_handle(const char* op, const Napi::CallbackInfo& info,
   Holder<T>& holder = holder_argument<T>(op, info[0]);
   holder.core->closing = true;
   AddonData& data = AddonData::get(info.Env());
-  return data.submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy,
-                     [core = holder.core, children = std::move(children), device = &data.device(), &holder]() -> Result {
-                       for (const auto& child : children) child->dispose(*device);
-                       core->dispose(*device);
-                       return [&holder](Napi::Env env) {
-                         Napi::MemoryManagement::AdjustExternalMemory(env, -holder.external_bytes);
-                         holder.external_bytes = 0;
-                         return env.Undefined();
-                       };
-                     });
+  return data.submit(
+      info.Env(), info[0].As<Napi::Object>(), JobKind::heavy,
+      [core = holder.core, children = std::move(children), device = &data.device(), &holder]() -> Result {
+        for (const auto& child : children) child->dispose(*device);
+        core->dispose(*device);
+        return [&holder](Napi::Env env) {
+          Napi::MemoryManagement::AdjustExternalMemory(env, -holder.external_bytes);
+          holder.external_bytes = 0;
+          return env.Undefined();
+        };
+      });
 }
 
 }  // namespace ajet::binding

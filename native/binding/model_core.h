@@ -35,9 +35,9 @@ struct ModelCore final : Core {
   // JS thread: of weights of another process, the version that a pass would now be made with.
   uint64_t latest_version() const { return attached ? attached->reader().version() : version.load(); }
 
-  std::shared_ptr<Model> model;                // device thread
-  std::atomic<uint64_t> version = 0;           // of the weights, for the JS thread
-  std::vector<std::weak_ptr<Core>> children;   // JS thread: engines and trainers
+  std::shared_ptr<Model> model;               // device thread
+  std::atomic<uint64_t> version = 0;          // of the weights, for the JS thread
+  std::vector<std::weak_ptr<Core>> children;  // JS thread: engines and trainers
 
   // Written once, before JavaScript sees the handle.
   std::shared_ptr<AttachedWeights> attached;  // null: the weights are this process' own

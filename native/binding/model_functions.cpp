@@ -120,10 +120,9 @@ Napi::Value attach_model(const Napi::CallbackInfo& info) {
 // (model) => Promise<string>
 Napi::Value model_share(const Napi::CallbackInfo& info) {
   const auto& core = core_argument<ModelCore>("model.share", info[0]);
-  return AddonData::get(info.Env())
-      .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy, [core]() -> Result {
-        return [path = core->open_model().share()](Napi::Env env) { return Napi::String::New(env, path); };
-      });
+  return AddonData::get(info.Env()).submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy, [core]() -> Result {
+    return [path = core->open_model().share()](Napi::Env env) { return Napi::String::New(env, path); };
+  });
 }
 
 // (model) => "own" | "live" | "ended" | "half_written"
@@ -211,15 +210,14 @@ Napi::Value model_read_weight(const Napi::CallbackInfo& info) {
 // (model) => Promise<DeviceMemory>
 Napi::Value model_memory(const Napi::CallbackInfo& info) {
   const auto& core = core_argument<ModelCore>("model.memory", info[0]);
-  return AddonData::get(info.Env())
-      .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::light, [core]() -> Result {
-        return [use = core->open_model().backend()->memory()](Napi::Env env) -> Napi::Value {
-          const Napi::Object out = Napi::Object::New(env);
-          out.Set("activeBytes", static_cast<double>(use.active_bytes));
-          out.Set("peakBytes", static_cast<double>(use.peak_bytes));
-          return out;
-        };
-      });
+  return AddonData::get(info.Env()).submit(info.Env(), info[0].As<Napi::Object>(), JobKind::light, [core]() -> Result {
+    return [use = core->open_model().backend()->memory()](Napi::Env env) -> Napi::Value {
+      const Napi::Object out = Napi::Object::New(env);
+      out.Set("activeBytes", static_cast<double>(use.active_bytes));
+      out.Set("peakBytes", static_cast<double>(use.peak_bytes));
+      return out;
+    };
+  });
 }
 
 // (model, name, values, bumpVersion) => Promise<void>

@@ -30,8 +30,8 @@ std::string Range::text() const {
 Options::Options(const char* op, Napi::Value value) : op_(op), env_(value.Env()), empty_(value.IsUndefined()) {
   if (empty_) return;
   if (!value.IsObject() || value.IsArray() || value.IsTypedArray() || value.IsFunction()) {
-    fail(ErrorCode::invalid_argument, std::string("[") + op_ + "] Expected an options object but received " +
-                                          describe(value));
+    fail(ErrorCode::invalid_argument,
+         std::string("[") + op_ + "] Expected an options object but received " + describe(value));
   }
   object_ = value.As<Napi::Object>();
 }

@@ -28,8 +28,8 @@ struct TrainerCore final : Core {
   }
 
   std::shared_ptr<ModelCore> model;
-  std::unique_ptr<Trainer> trainer;     // device thread
-  std::atomic<int64_t> steps_done = 0;  // for the JS thread
+  std::unique_ptr<Trainer> trainer;                                    // device thread
+  std::atomic<int64_t> steps_done = 0;                                 // for the JS thread
   std::unordered_map<uint64_t, std::weak_ptr<AbortFlag>> abort_flags;  // JS thread: of steps queued or running, by id
 };
 

@@ -199,8 +199,8 @@ Napi::Value trainer_abort_step(const Napi::CallbackInfo& info) {
 Napi::Value trainer_score(const Napi::CallbackInfo& info) {
   const auto& core = core_argument<TrainerCore>("trainer.score", info[0]);
   constexpr int64_t any_episode = std::numeric_limits<int32_t>::max();
-  auto calls = std::make_shared<CallArrays>(
-      copy_calls("trainer.score", info[1], any_episode, core->model->config.vocab_size));
+  auto calls =
+      std::make_shared<CallArrays>(copy_calls("trainer.score", info[1], any_episode, core->model->config.vocab_size));
   const bool reference = info[2].ToBoolean();
   return AddonData::get(info.Env())
       .submit(info.Env(), info[0].As<Napi::Object>(), JobKind::heavy, [core, calls, reference]() -> Result {
@@ -223,9 +223,8 @@ Napi::Value trainer_steps_done(const Napi::CallbackInfo& info) {
 
 // (trainer, directory) => Promise<void>
 Napi::Value trainer_save_state(const Napi::CallbackInfo& info) {
-  return state_job("trainer.saveState", info, [](TrainerCore& core, const std::string& directory) {
-    core.open_trainer().save_state(directory);
-  });
+  return state_job("trainer.saveState", info,
+                   [](TrainerCore& core, const std::string& directory) { core.open_trainer().save_state(directory); });
 }
 
 // (trainer, directory) => Promise<void>

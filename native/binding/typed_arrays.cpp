@@ -9,8 +9,8 @@ template <typename Array, typename T>
 std::vector<T> copy_array(const char* op, const char* name, Napi::Value value, napi_typedarray_type type,
                           const char* type_name) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
-    fail(ErrorCode::invalid_argument, std::string("[") + op + "] Expected " + type_name + " for `" + name +
-                                          "` but received " + describe(value));
+    fail(ErrorCode::invalid_argument,
+         std::string("[") + op + "] Expected " + type_name + " for `" + name + "` but received " + describe(value));
   }
   const auto array = value.As<Array>();
   const size_t length = array.ElementLength();
@@ -19,26 +19,16 @@ std::vector<T> copy_array(const char* op, const char* name, Napi::Value value, n
 
 const char* typed_array_name(napi_typedarray_type type) {
   switch (type) {
-    case napi_int8_array:
-      return "an Int8Array";
-    case napi_uint8_array:
-      return "a Uint8Array";
-    case napi_uint8_clamped_array:
-      return "a Uint8ClampedArray";
-    case napi_int16_array:
-      return "an Int16Array";
-    case napi_uint16_array:
-      return "a Uint16Array";
-    case napi_int32_array:
-      return "an Int32Array";
-    case napi_uint32_array:
-      return "a Uint32Array";
-    case napi_float32_array:
-      return "a Float32Array";
-    case napi_float64_array:
-      return "a Float64Array";
-    default:
-      return "a typed array";
+    case napi_int8_array: return "an Int8Array";
+    case napi_uint8_array: return "a Uint8Array";
+    case napi_uint8_clamped_array: return "a Uint8ClampedArray";
+    case napi_int16_array: return "an Int16Array";
+    case napi_uint16_array: return "a Uint16Array";
+    case napi_int32_array: return "an Int32Array";
+    case napi_uint32_array: return "a Uint32Array";
+    case napi_float32_array: return "a Float32Array";
+    case napi_float64_array: return "a Float64Array";
+    default: return "a typed array";
   }
 }
 

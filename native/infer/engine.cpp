@@ -59,8 +59,7 @@ Engine::State::State(std::shared_ptr<Model> shared_model, const EngineConfig& re
       version(model->version()),
       kv_memory(model, engine_bytes(config, model->config(), *model->backend()).kv_cache),
       pipeline(model, config) {
-  config.pipelined =
-      model->attached() == nullptr && config.pipelined.value_or(model->backend()->is_asynchronous());
+  config.pipelined = model->attached() == nullptr && config.pipelined.value_or(model->backend()->is_asynchronous());
   const ModelConfig& shape = model->config();
   cache = {kv_memory.reclaim(), model->backend()->compute_dtype(), config.kv_blocks, shape.layers, shape.kv_heads,
            shape.head_dim};

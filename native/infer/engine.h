@@ -14,9 +14,9 @@
 namespace ajet {
 
 struct EngineStats {
-  uint64_t prompt_tokens = 0;         // submitted
-  uint64_t prefix_hit_tokens = 0;     // found in the prefix tree
-  uint64_t prefill_tokens = 0;        // computed
+  uint64_t prompt_tokens = 0;      // submitted
+  uint64_t prefix_hit_tokens = 0;  // found in the prefix tree
+  uint64_t prefill_tokens = 0;     // computed
   uint64_t generated_tokens = 0;
   uint64_t preemptions = 0;
   int64_t waiting = 0, running = 0;
@@ -37,10 +37,10 @@ class Engine {
   void cancel_all();
   bool has_work() const;
 
-  // Waits for one forward pass (prefill chunks and decode tokens together) with one draw per row that is due, and appends
-  // what happened to `events`. Drops cached KV first when the model's version moved; sequences in flight are then computed
-  // again from their tokens. Where it throws (numeric: NaN or infinite logits), nothing was drawn, cached KV is dropped,
-  // and the requests stay live: step again, or cancel_all().
+  // Waits for one forward pass (prefill chunks and decode tokens together) with one draw per row that is due, and
+  // appends what happened to `events`. Drops cached KV first when the model's version moved; sequences in flight are
+  // then computed again from their tokens. Where it throws (numeric: NaN or infinite logits), nothing was drawn, cached
+  // KV is dropped, and the requests stay live: step again, or cancel_all().
   //
   // Pipelined, it leaves the next pass under way: requests submitted since take part in the one after that, and tokens
   // drawn before an update of the weights may arrive after it, with the version that they were drawn under.

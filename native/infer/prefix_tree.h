@@ -67,8 +67,8 @@ class PrefixTree {
   void evict();
 
   KvBlocks& blocks_;
-  std::vector<Node> nodes_;                              // by block, the root last
-  std::set<std::pair<uint64_t, int32_t>> idle_leaves_;   // by last use
+  std::vector<Node> nodes_;                             // by block, the root last
+  std::set<std::pair<uint64_t, int32_t>> idle_leaves_;  // by last use
   int64_t idle_ = 0;
   uint64_t clock_ = 0;
 };

@@ -9,13 +9,13 @@ namespace ajet {
 constexpr int32_t max_top_logprobs = 20;
 
 struct SamplingParams {
-  float temperature = 1.0F;  // >= 0; 0 is greedy
-  float top_p = 1.0F;        // (0, 1]
-  float min_p = 0.0F;        // [0, 1)
-  int32_t top_k = 0;         // >= 0; 0 is off
-  uint64_t seed = 0;         // with the choice's index and the token's index decides every draw
-  int32_t max_tokens = 0;    // >= 1
-  int32_t top_logprobs = 0;  // 0 to max_top_logprobs
+  float temperature = 1.0F;             // >= 0; 0 is greedy
+  float top_p = 1.0F;                   // (0, 1]
+  float min_p = 0.0F;                   // [0, 1)
+  int32_t top_k = 0;                    // >= 0; 0 is off
+  uint64_t seed = 0;                    // with the choice's index and the token's index decides every draw
+  int32_t max_tokens = 0;               // >= 1
+  int32_t top_logprobs = 0;             // 0 to max_top_logprobs
   std::vector<int32_t> stop_token_ids;  // sampled, recorded, and ends the choice
 };
 

@@ -80,9 +80,7 @@ void Sampler::draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, st
   const int64_t groups = backend.row_groups(hidden.rows, model_->weight_bytes());
   backend.run_row_groups(groups, [&](int64_t group) {
     const int64_t first = hidden.rows * group / groups, rows = hidden.rows * (group + 1) / groups - first;
-    const auto part = [&](auto list) {
-      return list.subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
-    };
+    const auto part = [&](auto list) { return list.subspan(static_cast<size_t>(first), static_cast<size_t>(rows)); };
     backend.linear(logits.slice_rows(first, rows), hidden.slice_rows(first, rows), model_->head());
     backend.sample(part(drawn), logits.slice_rows(first, rows), part(std::span<const SampleRow>(sample_rows_)));
   });

@@ -30,8 +30,7 @@ class Sampler {
   static size_t max_drawn(int32_t max_sequences);
 
  private:
-  void draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::span<TokenLogprob> drawn,
-                  size_t& next_top);
+  void draw_chunk(Tensor hidden, std::span<Sequence* const> sequences, std::span<TokenLogprob> drawn, size_t& next_top);
 
   std::shared_ptr<Model> model_;
   int64_t chunk_rows_;  // logits held at once

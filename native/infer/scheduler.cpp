@@ -143,7 +143,8 @@ bool Scheduler::await_prefill(Sequence& sequence, const PrefixMatch& match) cons
   const int32_t least = match.tokens + min_awaited_tokens;
   if (sequence.known() <= least) return false;
   for (const auto& other : running_) {
-    if (!other->prefilling || other->known() < least || other->tokens[least - 1] != sequence.tokens[least - 1]) continue;
+    if (!other->prefilling || other->known() < least || other->tokens[least - 1] != sequence.tokens[least - 1])
+      continue;
     const int32_t common = common_prefix(sequence.tokens, other->tokens);
     // Shareable once the block around the last common token is full, or the whole prefill done.
     const int32_t until = std::min(blocks_for(common) * block_tokens, other->size());

@@ -1,7 +1,8 @@
 // Which rows go into the next forward pass: decode rows first, then prefill chunks, oldest sequence first. Host
-// bookkeeping only; the caller queues the pass and reports with advance(), then with Sequence::arrive() and finish() when
-// the drawn tokens are known. The next pass may be scheduled before they are: passes are computed in the order in which
-// they were scheduled, so that a block may be given to another sequence as soon as the last pass that uses it is queued.
+// bookkeeping only; the caller queues the pass and reports with advance(), then with Sequence::arrive() and finish()
+// when the drawn tokens are known. The next pass may be scheduled before they are: passes are computed in the order in
+// which they were scheduled, so that a block may be given to another sequence as soon as the last pass that uses it is
+// queued.
 //
 // A running sequence that needs a block takes a free one, then an idle one of the prefix tree, then those of the
 // youngest running sequence, which goes back to waiting and is computed again from its tokens. So the oldest running

@@ -17,8 +17,8 @@ struct Sequence {
   uint64_t draw_seed = 0;       // of the request's seed and the choice
   std::vector<int32_t> tokens;  // prompt, then what was sampled, as far as the host knows it
   int32_t prompt_tokens = 0;
-  // Tokens behind these that passes in flight draw (Pipeline), at most 2; at most 1 when a pass is scheduled, which finds
-  // it at `drawn_row` of the draws of the pass before.
+  // Tokens behind these that passes in flight draw (Pipeline), at most 2; at most 1 when a pass is scheduled, which
+  // finds it at `drawn_row` of the draws of the pass before.
   int32_t pending = 0;
   int32_t drawn_row = -1;
   int32_t cached_tokens = -1;  // found in the prefix tree at the first admission; -1 before

@@ -1,6 +1,6 @@
-// The tensors of one forward pass, carved out of one allocation that only grows. With everything kept each layer has its
-// own set; else all layers share one, and with Keep::layer_inputs each layer's input is kept beside it, but for the first
-// layer's: an embedding is read again as quickly.
+// The tensors of one forward pass, carved out of one allocation that only grows. With everything kept each layer has
+// its own set; else all layers share one, and with Keep::layer_inputs each layer's input is kept beside it, but for the
+// first layer's: an embedding is read again as quickly.
 #pragma once
 
 #include <vector>

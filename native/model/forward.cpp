@@ -123,8 +123,7 @@ void Model::forward_paged(Tensor hidden, std::span<const int32_t> tokens, const 
   check_batch("forward_paged", hidden, tokens, layout.positions.size(), config_.hidden_size);
   Activations::Data& workspace = *workspace_->data;
   workspace.prepare(*backend_, config_, hidden.rows, {.keep = Keep::nothing, .mlp_rows = hidden.rows});
-  const std::vector<PagedPart> parts =
-      split_sequences(layout, backend_->row_groups(hidden.rows, weight_bytes()));
+  const std::vector<PagedPart> parts = split_sequences(layout, backend_->row_groups(hidden.rows, weight_bytes()));
   backend_->run_row_groups(static_cast<int64_t>(parts.size()), [&](int64_t group) {
     const PagedPart& part = parts[static_cast<size_t>(group)];
     const PagedLayout part_layout = part.layout();

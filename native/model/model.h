@@ -84,8 +84,8 @@ class Model {
   SharedWeights* shared() { return shared_.get(); }        // null: no other process can read them
   AttachedWeights* attached() { return attached_.get(); }  // null: they are this process' own
 
-  // The matrices' f32 master copies go to host memory, for good; products' copies and vectors stay on the device. Throws
-  // invalid_argument where other processes read the weights already.
+  // The matrices' f32 master copies go to host memory, for good; products' copies and vectors stay on the device.
+  // Throws invalid_argument where other processes read the weights already.
   void offload_master_weights();
 
   // What this model's engine and trainers lend each other.
@@ -98,10 +98,10 @@ class Model {
   // beside its place, synced and renamed.
   void save(const std::string& directory, const std::string& dtype) const;
 
-  // Hidden states after the final norm, [tokens, hidden], in `hidden` (allocated by the caller). `activations` keep what
-  // their layout says; null: the pass runs in the model's own memory and keeps nothing. `tokens` are those behind the
-  // tree's context, which needs a `cache` that passes over the earlier rows have filled; a cache takes the new rows'
-  // keys and values too.
+  // Hidden states after the final norm, [tokens, hidden], in `hidden` (allocated by the caller). `activations` keep
+  // what their layout says; null: the pass runs in the model's own memory and keeps nothing. `tokens` are those behind
+  // the tree's context, which needs a `cache` that passes over the earlier rows have filled; a cache takes the new
+  // rows' keys and values too.
   void forward_tree(Tensor hidden, std::span<const int32_t> tokens, const TreeLayout& tree, Activations* activations,
                     PathCache* cache = nullptr);
   // Adds the gradients of everything below the final norm's output to `gradients`. dhidden is overwritten. With a

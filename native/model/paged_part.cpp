@@ -38,10 +38,9 @@ PagedPart part_of(const PagedLayout& layout, int64_t begin, int64_t end) {
   part.row_offsets = rebased(row_offsets);
   part.block_offsets = rebased(block_offsets);
   part.rest.start_positions = layout.start_positions.subspan(first, count);
-  part.rest.positions =
-      layout.positions.subspan(static_cast<size_t>(part.first_row), static_cast<size_t>(part.rows));
+  part.rest.positions = layout.positions.subspan(static_cast<size_t>(part.first_row), static_cast<size_t>(part.rows));
   part.rest.block_table = layout.block_table.subspan(static_cast<size_t>(block_offsets.front()),
-                                                      static_cast<size_t>(part.block_offsets.back()));
+                                                     static_cast<size_t>(part.block_offsets.back()));
   return part;
 }
 

@@ -12,7 +12,7 @@ struct PagedPart {
   int64_t first_row = 0;  // of the whole batch
   int64_t rows = 0;
   std::vector<int32_t> row_offsets, block_offsets;  // from 0 on
-  PagedLayout rest;  // start_positions, block_table and positions
+  PagedLayout rest;                                 // start_positions, block_table and positions
 
   PagedLayout layout() const;
 };

@@ -114,8 +114,7 @@ int ParameterLayout::find(const std::string& name) const {
 }
 
 ArenaBytes ParameterArena::bytes(const ParameterLayout& layout, DType compute_dtype, ArenaUse use, MatrixPlace place) {
-  const int64_t on_device =
-      place == MatrixPlace::device ? layout.elements : layout.elements - layout.matrix_elements;
+  const int64_t on_device = place == MatrixPlace::device ? layout.elements : layout.elements - layout.matrix_elements;
   ArenaBytes bytes{.device = static_cast<size_t>(on_device) * sizeof(float)};
   if (use == ArenaUse::weights && compute_dtype != DType::f32)
     bytes.device += static_cast<size_t>(layout.elements * dtype_bytes(compute_dtype));
@@ -185,8 +184,7 @@ Weight ParameterArena::weight(int parameter) const {
 
 void* ParameterArena::compute_copy(int parameter) const {
   if (compute_buffer_.data() == nullptr) return nullptr;
-  return static_cast<char*>(compute_buffer_.data()) +
-         matrix(parameter).offset * dtype_bytes(backend_->compute_dtype());
+  return static_cast<char*>(compute_buffer_.data()) + matrix(parameter).offset * dtype_bytes(backend_->compute_dtype());
 }
 
 Tensor ParameterArena::vector(int parameter) const {

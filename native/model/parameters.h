@@ -73,7 +73,7 @@ class ParameterArena {
   std::shared_ptr<const ParameterLayout> shared_layout() const { return layout_; }
   float* data() const { return values_.f32(); }          // what the members below hold
   float* vector_data() const { return vectors_.f32(); }  // null where data() has the vectors too
-  float* values(int parameter) const;  // its f32 storage, wherever that lies; null in another process
+  float* values(int parameter) const;                    // its f32 storage, wherever that lies; null in another process
   int64_t elements() const { return layout_->elements; }
   MatrixPlace matrix_place() const { return place_; }
   void* compute_data() const { return compute_buffer_.data(); }  // null where products read the f32 elements
@@ -81,9 +81,9 @@ class ParameterArena {
   void move_to(Buffer values);
   // The matrices' f32 elements go to host memory; products must have a copy of their own. Nothing else moves.
   void move_matrices_to_host();
-  Weight weight(int parameter) const;        // a matrix, as products read it
+  Weight weight(int parameter) const;       // a matrix, as products read it
   void* compute_copy(int parameter) const;  // of a matrix; null where products read the f32 elements themselves
-  Tensor vector(int parameter) const;  // a vector, one row
+  Tensor vector(int parameter) const;       // a vector, one row
   void zero();
   void copy_from(const ParameterArena& other);
   // One Hugging Face tensor, row-major, f32. read: out has slice.rows * cols elements; a matrix whose f32 elements lie

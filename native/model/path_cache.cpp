@@ -55,8 +55,10 @@ void PathCache::start(Backend& backend, const ModelConfig& config, int64_t rows,
 
 void PathCache::begin_forward(int64_t first_row, int64_t end_row) {
   if (first_row > computed_ || end_row > rows_) {
-    fail_order("forward_tree", "a segment of " + std::to_string(rows_) + " rows after " + std::to_string(computed_) +
-                                   " that are computed", first_row, end_row);
+    fail_order(
+        "forward_tree",
+        "a segment of " + std::to_string(rows_) + " rows after " + std::to_string(computed_) + " that are computed",
+        first_row, end_row);
   }
   computed_ = std::max(computed_, end_row);
 }

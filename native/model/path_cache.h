@@ -50,8 +50,8 @@ class PathCache {
   size_t gradients_offset_ = 0;
   DType dtype_ = DType::f32;
   int64_t rows_ = 0, cols_ = 0;
-  int64_t computed_ = 0;       // rows whose keys and values are here
-  int64_t complete_from_ = 0;  // rows from here on have sent their gradients; -1: there are no gradients
+  int64_t computed_ = 0;              // rows whose keys and values are here
+  int64_t complete_from_ = 0;         // rows from here on have sent their gradients; -1: there are no gradients
   std::vector<int32_t> row_indices_;  // 0, 1, ...
 };
 

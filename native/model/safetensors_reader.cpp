@@ -89,7 +89,7 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
   if (file.descriptor_ < 0) {
     fail(ErrorCode::io, "[safetensors] Expected a readable file at " + path + ": " + system_error_text(errno));
   }
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     fail(ErrorCode::io, "[safetensors] Expected a regular file at " + path);
   }

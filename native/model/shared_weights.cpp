@@ -102,8 +102,11 @@ void AttachedWeights::check_header(const std::string& path) const {
     fail_segment(path, "Its layout is " + std::to_string(c.layout) + " but this build reads " +
                            std::to_string(WeightsControl::expected_layout) + ": run and server must be of one version");
   }
-  const auto lies_within = [](uint64_t offset, uint64_t bytes, uint64_t end) { return offset <= end && bytes <= end - offset; };
-  const bool known_dtype = c.dtype == static_cast<uint32_t>(DType::f32) || c.dtype == static_cast<uint32_t>(DType::bf16);
+  const auto lies_within = [](uint64_t offset, uint64_t bytes, uint64_t end) {
+    return offset <= end && bytes <= end - offset;
+  };
+  const bool known_dtype =
+      c.dtype == static_cast<uint32_t>(DType::f32) || c.dtype == static_cast<uint32_t>(DType::bf16);
   const std::span device(c.device);
   if (c.segment_bytes != memory_.bytes() || !lies_within(c.config_offset, c.config_bytes, header_bytes) ||
       c.weights_offset != header_bytes || !lies_within(c.weights_offset, c.weights_bytes, memory_.bytes()) ||

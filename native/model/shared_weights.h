@@ -1,6 +1,6 @@
 // Weights that other processes read in place: a segment with the control block, the model's configuration, and, where
-// the device computes in the host's memory, the weights themselves. Device memory stays where it is, and the segment says
-// how to map it.
+// the device computes in the host's memory, the weights themselves. Device memory stays where it is, and the segment
+// says how to map it.
 #pragma once
 
 #include <memory>

@@ -17,8 +17,9 @@ constexpr std::chrono::milliseconds longest_wait(20), poll_interval(1);
 
 WeightsUpdate::WeightsUpdate(const char* op, Model& model) : model_(model) {
   if (model.attached() != nullptr) {
-    fail(ErrorCode::invalid_argument, std::string("[") + op + "] The weights are those of a training run in another "
-                                                              "process: only that process writes them");
+    fail(ErrorCode::invalid_argument, std::string("[") + op +
+                                          "] The weights are those of a training run in another "
+                                          "process: only that process writes them");
   }
   if (SharedWeights* shared = model.shared(); shared != nullptr) shared->writer().begin_write();
 }

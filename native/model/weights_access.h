@@ -5,8 +5,8 @@
 
 namespace ajet {
 
-// A change of the weights. Readers in other processes are out of them from its making to finish(). Where finish() is not
-// reached the weights count as half-written, and no reader uses them again.
+// A change of the weights. Readers in other processes are out of them from its making to finish(). Where finish() is
+// not reached the weights count as half-written, and no reader uses them again.
 class WeightsUpdate {
  public:
   // Throws invalid_argument where the weights are another process'.

@@ -1,10 +1,10 @@
 // What a training run and the processes that read its weights in place agree on, in memory that all of them map.
 //
-// `sequence` is odd while the weights are written. A reader says in its slot that it is within a pass, then looks at the
-// sequence; the writer makes the sequence odd, then waits until no slot is within a pass. All four are sequentially
-// consistent, so that one of the two sees the other. A writer waits for a reader that hangs no longer than its patience,
-// and notes which pass it has run over: that pass is void, and computed again. A reader that is killed, and a writer that
-// is, are told by their process marks.
+// `sequence` is odd while the weights are written. A reader says in its slot that it is within a pass, then looks at
+// the sequence; the writer makes the sequence odd, then waits until no slot is within a pass. All four are sequentially
+// consistent, so that one of the two sees the other. A writer waits for a reader that hangs no longer than its
+// patience, and notes which pass it has run over: that pass is void, and computed again. A reader that is killed, and a
+// writer that is, are told by their process marks.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ namespace ajet {
 constexpr int most_weights_readers = 64;
 
 struct alignas(64) WeightsReaderSlot {
-  std::atomic<uint64_t> owner;   // ProcessMark::packed(); 0: free
+  std::atomic<uint64_t> owner;    // ProcessMark::packed(); 0: free
   std::atomic<uint64_t> passes;   // odd: within one
   std::atomic<uint64_t> overrun;  // the last value of `passes` that the writer did not wait for to the end
 };
@@ -40,11 +40,11 @@ struct WeightsControl {
   char device[32];                         // Backend::shared_device(): "" for the host's memory
   // Of device memory. With a compute copy `master` is of the matrices alone, beside `vectors`.
   DeviceMemoryHandle master, vectors, compute;
-  uint64_t matrices_on_host;               // 1: the run has them in its host memory; there is no `master`
-  uint64_t writer;                         // ProcessMark::packed()
-  std::atomic<uint64_t> sequence;          // odd while the weights are written
-  std::atomic<uint64_t> version;           // of the weights that were last complete
-  std::atomic<uint64_t> closed;            // 1: the writer has ended by itself
+  uint64_t matrices_on_host;       // 1: the run has them in its host memory; there is no `master`
+  uint64_t writer;                 // ProcessMark::packed()
+  std::atomic<uint64_t> sequence;  // odd while the weights are written
+  std::atomic<uint64_t> version;   // of the weights that were last complete
+  std::atomic<uint64_t> closed;    // 1: the writer has ended by itself
   std::array<WeightsReaderSlot, most_weights_readers> readers;
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "the words are shared between processes");

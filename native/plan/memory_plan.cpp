@@ -55,9 +55,8 @@ class Planner {
     EngineConfig config = demand_.engine;
     const EngineBytes bytes = engine_bytes(config, model_, format_);
     add(MemoryPhase::always, "inference pass", tokens_text(config.max_batch_tokens),
-        bytes.hidden + Activations::Data::bytes(
-                           model_, dtype_, config.max_batch_tokens,
-                           {.keep = Keep::nothing, .mlp_rows = config.max_batch_tokens}));
+        bytes.hidden + Activations::Data::bytes(model_, dtype_, config.max_batch_tokens,
+                                                {.keep = Keep::nothing, .mlp_rows = config.max_batch_tokens}));
     add(MemoryPhase::always, "sampler", "logits", bytes.sampler);
     if (config.kv_blocks == 0 && config.kv_bytes == 0) config.kv_blocks = blocks_that_fit();
     config = resolve(config, model_, format_);

@@ -9,8 +9,8 @@ namespace ajet {
 
 class Backend;
 
-// Device bytes, aligned to 256, freed with the last reference to the backend kept alive, or part of something that frees
-// them. Move-only.
+// Device bytes, aligned to 256, freed with the last reference to the backend kept alive, or part of something that
+// frees them. Move-only.
 class Buffer {
  public:
   Buffer() = default;

@@ -12,8 +12,8 @@ enum class AdvantageScale : uint8_t { none = 0, group = 1, batch = 2 };
 
 struct AdvantageConfig {
   AdvantageScale scale = AdvantageScale::group;
-  int32_t std_ddof = 1;        // 0 or 1
-  double std_epsilon = 1e-6;   // added to the standard deviation
+  int32_t std_ddof = 1;           // 0 or 1
+  double std_epsilon = 1e-6;      // added to the standard deviation
   bool drop_equal_groups = true;  // groups whose rewards are all equal get kept[i] = false
 };
 

@@ -35,12 +35,13 @@ PartSegment path_segment(const TreePart& part, int64_t first, int64_t end) {
 std::vector<PartSegment> cut_part(const TreePart& part, int64_t max_tokens) {
   const auto rows = static_cast<int64_t>(part.tokens.size());
   if (rows <= max_tokens)
-    return {{0, rows, part.tokens, part.positions, part.nodes, part.max_position, part.entry_index,
-             part.parent_token}};
+    return {{0, rows, part.tokens, part.positions, part.nodes, part.max_position, part.entry_index, part.parent_token}};
   if (max_tokens < 1 || rows != part.max_position)
-    fail(ErrorCode::invalid_argument, "[cut_part] Expected `max_tokens` >= 1 and a part within it or without branches "
-                                      "but received " + std::to_string(max_tokens) + " for " + std::to_string(rows) +
-                                          " rows of depth " + std::to_string(part.max_position));
+    fail(ErrorCode::invalid_argument,
+         "[cut_part] Expected `max_tokens` >= 1 and a part within it or without branches "
+         "but received " +
+             std::to_string(max_tokens) + " for " + std::to_string(rows) + " rows of depth " +
+             std::to_string(part.max_position));
   std::vector<PartSegment> segments;
   for (int64_t end = (rows - 1) % max_tokens + 1, first = 0; first < rows; first = end, end += max_tokens)
     segments.push_back(path_segment(part, first, end));

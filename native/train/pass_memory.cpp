@@ -24,8 +24,8 @@ PassBytes pass_bytes(const ModelConfig& config, DType compute_dtype, int64_t par
   const bool backward = shape.keep != Keep::nothing;
   const size_t head = HeadPass::bytes(config.hidden_size, config.vocab_size, compute_dtype, shape.head_rows);
   PassBytes bytes;
-  bytes.activations = aligned_bytes(Activations::Data::most_bytes(config, compute_dtype, shape.tokens,
-                                                                  {.keep = shape.keep, .lent_bytes = head}));
+  bytes.activations = aligned_bytes(
+      Activations::Data::most_bytes(config, compute_dtype, shape.tokens, {.keep = shape.keep, .lent_bytes = head}));
   bytes.hidden = section_bytes(shape.tokens, config.hidden_size, compute_dtype);
   bytes.path_cache = aligned_bytes(PathCache::bytes(config, compute_dtype, shape.path_rows, backward));
   if (!backward) return bytes;

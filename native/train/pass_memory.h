@@ -13,9 +13,9 @@ namespace ajet {
 
 // How large the tensors of a pass are.
 struct PassShape {
-  int64_t tokens = 0;     // rows of the largest segment
-  int64_t path_rows = 0;  // of the longest part that is computed in several segments; 0: there is none
-  int64_t head_rows = 0;  // hidden states whose logits are held at once
+  int64_t tokens = 0;            // rows of the largest segment
+  int64_t path_rows = 0;         // of the longest part that is computed in several segments; 0: there is none
+  int64_t head_rows = 0;         // hidden states whose logits are held at once
   Keep keep = Keep::everything;  // nothing: no backward pass follows
 };
 

@@ -40,14 +40,10 @@ Term cispo_term(const LossConfig& config, double ratio, double advantage, double
 Term kl_term(KlKind kind, double logprob, double ref_logprob) {
   const double difference = logprob - ref_logprob;
   switch (kind) {
-    case KlKind::none:
-      return {0.0, 0.0, false};
-    case KlKind::k1:
-      return {difference, 1.0, false};
-    case KlKind::k2:
-      return {0.5 * difference * difference, difference, false};
-    case KlKind::k3:
-      return {std::expm1(-difference) + difference, -std::expm1(-difference), false};
+    case KlKind::none: return {0.0, 0.0, false};
+    case KlKind::k1: return {difference, 1.0, false};
+    case KlKind::k2: return {0.5 * difference * difference, difference, false};
+    case KlKind::k3: return {std::expm1(-difference) + difference, -std::expm1(-difference), false};
   }
   fail(ErrorCode::invalid_argument, "[policy_loss] Unknown `kl` " + std::to_string(static_cast<int>(kind)));
 }
@@ -111,14 +107,10 @@ std::vector<double> entry_weights(const LossConfig& config, std::span<const int3
   }
   const auto row_weight = [&](int64_t length) {
     switch (config.aggregation) {
-      case Aggregation::token_mean:
-        return 1.0 / tokens;
-      case Aggregation::row_mean_token_mean:
-        return 1.0 / (rows * static_cast<double>(length));
-      case Aggregation::token_sum_fixed:
-        return 1.0 / (rows * config.max_response_length);
-      case Aggregation::row_mean_token_sum:
-        return 1.0 / rows;
+      case Aggregation::token_mean: return 1.0 / tokens;
+      case Aggregation::row_mean_token_mean: return 1.0 / (rows * static_cast<double>(length));
+      case Aggregation::token_sum_fixed: return 1.0 / (rows * config.max_response_length);
+      case Aggregation::row_mean_token_sum: return 1.0 / rows;
     }
     fail(ErrorCode::invalid_argument, "[entry_weights] Unknown `aggregation`");
   };

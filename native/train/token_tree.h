@@ -30,7 +30,7 @@ struct Entry {
   int32_t index;         // position among the choice's sampled tokens
   int32_t row;           // merged timeline that the entry belongs to
   float old_logprob;
-  float temperature;     // > 0
+  float temperature;  // > 0
 };
 
 struct TokenTree {
@@ -39,11 +39,11 @@ struct TokenTree {
   std::vector<int32_t> tokens;
   std::vector<int32_t> positions;
   std::vector<TreeNode> nodes;
-  std::vector<Entry> entries;         // ascending parent_token, then choice, then index
-  std::vector<int32_t> row_episode;   // [rows]
-  std::vector<int64_t> row_tokens;    // [rows] trained tokens (len_i)
-  std::vector<CallFate> fates;        // [calls]
-  int64_t unshared_tokens = 0;        // Σ over rows of the full timeline's length
+  std::vector<Entry> entries;        // ascending parent_token, then choice, then index
+  std::vector<int32_t> row_episode;  // [rows]
+  std::vector<int64_t> row_tokens;   // [rows] trained tokens (len_i)
+  std::vector<CallFate> fates;       // [calls]
+  int64_t unshared_tokens = 0;       // Σ over rows of the full timeline's length
   int64_t max_position = 0;
 
   TreeLayout layout() const;
@@ -59,8 +59,8 @@ struct TreePart {
   std::vector<int32_t> tokens;
   std::vector<int32_t> positions;
   std::vector<TreeNode> nodes;
-  std::vector<int32_t> entry_index;    // into TokenTree::entries
-  std::vector<int32_t> parent_token;   // row of this part for each of entry_index
+  std::vector<int32_t> entry_index;   // into TokenTree::entries
+  std::vector<int32_t> parent_token;  // row of this part for each of entry_index
   int64_t recomputed_tokens = 0;
   int64_t max_position = 0;
 

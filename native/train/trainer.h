@@ -22,8 +22,8 @@ struct OptimizerConfig {
   double max_grad_norm = 1.0;  // 0: no clipping
   Schedule schedule = Schedule::constant;
   int64_t warmup_steps = 0;
-  int64_t total_steps = 0;        // linear and cosine end here
-  double final_ratio = 0.0;       // of learning_rate at the end
+  int64_t total_steps = 0;   // linear and cosine end here
+  double final_ratio = 0.0;  // of learning_rate at the end
 };
 
 // What of AdamW's state lies in the host's memory. An update then takes as long as the bus needs for it, each way.
@@ -45,10 +45,10 @@ enum class Recompute : uint8_t {
 
 struct TrainerConfig {
   OptimizerConfig optimizer;
-  int64_t max_batch_tokens = 4096;  // rows of one micro-batch; a longer path is computed in segments
+  int64_t max_batch_tokens = 4096;           // rows of one micro-batch; a longer path is computed in segments
   int64_t head_scratch_bytes = 256LL << 20;  // logits held at once
   Recompute recompute = Recompute::automatic;
-  bool reference = false;           // keep a frozen copy of the weights for KL
+  bool reference = false;  // keep a frozen copy of the weights for KL
   // The same bits in every mode. No effect on a device that computes in the host's memory.
   OptimizerOffload offload = OptimizerOffload::none;
 };
@@ -73,20 +73,20 @@ struct StepStats {
   double logprob_max_abs_diff = 0;  // over every trained token with a recorded log-prob, before the weights change
   int64_t logprobs_compared = 0;
   int64_t entries = 0, rows = 0, rows_left_out = 0;
-  int64_t tokens_tree = 0;      // unique tokens
+  int64_t tokens_tree = 0;  // unique tokens
   // Forward positions of the policy that were computed, those computed again included: the path above a cut at a
   // branch, all but the last segment of a path that is cut within (a first pass for the keys and values, a second for
   // the gradient), and everything once more where sequence-level losses score first.
   int64_t tokens_trained = 0;
   int64_t tokens_recomputed = 0;  // beside those: positions whose layers the backward computed again (Recompute)
-  int64_t tokens_unshared = 0;  // one padded-free row per merged timeline
-  int64_t micro_batches = 0;    // parts of the tree, segments of a path counting each
-  bool updated = false;         // false: nothing left to train on, or evaluate_only
+  int64_t tokens_unshared = 0;    // one padded-free row per merged timeline
+  int64_t micro_batches = 0;      // parts of the tree, segments of a path counting each
+  bool updated = false;           // false: nothing left to train on, or evaluate_only
   double forward_seconds = 0, backward_seconds = 0, optimizer_seconds = 0;
-  uint64_t version = 0;         // after the update
-  std::vector<CallFate> fates;  // [calls]
-  std::vector<double> advantages;       // [episodes]
-  std::vector<uint8_t> episodes_kept;   // [episodes]
+  uint64_t version = 0;                // after the update
+  std::vector<CallFate> fates;         // [calls]
+  std::vector<double> advantages;      // [episodes]
+  std::vector<uint8_t> episodes_kept;  // [episodes]
   // Per call choice and sampled token (flat, in call order): the trainer's own values.
   std::vector<float> logprobs, entropies;
 };

@@ -65,17 +65,14 @@ void TrainerCore::begin_pass(std::span<const TreePart> parts, bool backward) {
   if (backward) gradients.zero();
 }
 
-bool TrainerCore::holds_gradients() const {
-  return gradients.data() != nullptr && model->phase_memory().held_by(this);
-}
+bool TrainerCore::holds_gradients() const { return gradients.data() != nullptr && model->phase_memory().held_by(this); }
 
 void TrainerCore::start_part(std::span<const PartSegment> segments, bool with_gradient) {
   const PartSegment& last = segments.back();
   if (last.max_position > model->config().max_position_embeddings)
-    fail(ErrorCode::invalid_argument, "[trainer] Expected timelines of at most " +
-                                          std::to_string(model->config().max_position_embeddings) +
-                                          " tokens (`max_position_embeddings`) but received " +
-                                          std::to_string(last.max_position));
+    fail(ErrorCode::invalid_argument,
+         "[trainer] Expected timelines of at most " + std::to_string(model->config().max_position_embeddings) +
+             " tokens (`max_position_embeddings`) but received " + std::to_string(last.max_position));
   if (!last.whole()) path_cache.start(*model->backend(), model->config(), last.part_rows, with_gradient);
 }
 

@@ -55,7 +55,8 @@ void read_moment(const ParameterLayout& layout, const SafetensorsFile& file, con
 }
 
 template <typename First, typename Second>
-void read_moments(const ParameterLayout& layout, const SafetensorsFile& file, const First& first, const Second& second) {
+void read_moments(const ParameterLayout& layout, const SafetensorsFile& file, const First& first,
+                  const Second& second) {
   read_moment(layout, file, ".m", std::numeric_limits<float>::lowest(), first);
   read_moment(layout, file, ".v", 0.0F, second);
 }
@@ -124,9 +125,8 @@ void Trainer::load_state(const std::string& directory) {
     core.reference->weights_changed();
   }
   const auto into = [](ParameterArena& arena) {
-    return [&arena](const ParameterSlice& slice, const std::vector<float>& values) {
-      arena.write(slice, values.data());
-    };
+    return
+        [&arena](const ParameterSlice& slice, const std::vector<float>& values) { arena.write(slice, values.data()); };
   };
   read_moments(*layout, file, into(core.first_moment), into(core.second_moment));
   core.steps = steps;

@@ -145,8 +145,7 @@ void UpdatePass::train_part(std::span<const PartSegment> segments, bool scored) 
   // Backwards, since a row's keys and values take gradients from all rows behind it.
   for (size_t i = segments.size(); i-- > 0;) {
     const PartSegment& segment = segments[i];
-    train_segment(segment,
-                  scored && &segment == &last ? scored_hidden_ : forward(model, segment, true));
+    train_segment(segment, scored && &segment == &last ? scored_hidden_ : forward(model, segment, true));
   }
 }
 

@@ -1,10 +1,10 @@
+#include "check.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <exception>
-
-#include "check.h"
 
 namespace ajet::test {
 

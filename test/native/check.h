@@ -57,35 +57,35 @@ int run_tests(int argc, char** argv);  // prints "N passed, N failed" last; 1 wh
 #define AJET_CONCAT2(a, b) a##b
 #define AJET_CONCAT(a, b) AJET_CONCAT2(a, b)
 #define TEST(name) AJET_TEST_IMPL(name, AJET_CONCAT(test_body_, __LINE__), AJET_CONCAT(test_registration_, __LINE__))
-#define AJET_TEST_IMPL(name, body, registration)                   \
-  static void body();                                              \
+#define AJET_TEST_IMPL(name, body, registration)                    \
+  static void body();                                               \
   static const ::ajet::test::Registration registration(name, body); \
   static void body()
-#define CHECK(condition)                                                              \
-  do {                                                                                \
+#define CHECK(condition)                                                                  \
+  do {                                                                                    \
     if (!(condition)) ::ajet::test::fail_at(__FILE__, __LINE__, "CHECK(" #condition ")"); \
   } while (false)
-#define CHECK_EQ(a, b)                                                                                          \
-  do {                                                                                                          \
-    const auto check_a = (a);                                                                                   \
-    const auto check_b = (b);                                                                                   \
+#define CHECK_EQ(a, b)                                                                                                 \
+  do {                                                                                                                 \
+    const auto check_a = (a);                                                                                          \
+    const auto check_b = (b);                                                                                          \
     if (!(check_a == check_b)) ::ajet::test::fail_at(__FILE__, __LINE__, #a " == " #b ": ", check_a, " vs ", check_b); \
   } while (false)
-#define CHECK_LE(a, b)                                                                                          \
-  do {                                                                                                          \
-    const auto check_a = (a);                                                                                   \
-    const auto check_b = (b);                                                                                   \
+#define CHECK_LE(a, b)                                                                                                 \
+  do {                                                                                                                 \
+    const auto check_a = (a);                                                                                          \
+    const auto check_b = (b);                                                                                          \
     if (!(check_a <= check_b)) ::ajet::test::fail_at(__FILE__, __LINE__, #a " <= " #b ": ", check_a, " vs ", check_b); \
   } while (false)
 // The statement throws ajet::Error whose message contains `part`.
-#define CHECK_ERROR(statement, part)                                                                    \
-  do {                                                                                                  \
-    std::string check_message = "(nothing thrown)";                                                     \
-    try {                                                                                               \
-      statement;                                                                                        \
-    } catch (const std::exception& error) {                                                             \
-      check_message = error.what();                                                                     \
-    }                                                                                                   \
-    if (check_message.find(part) == std::string::npos)                                                  \
+#define CHECK_ERROR(statement, part)                                                                            \
+  do {                                                                                                          \
+    std::string check_message = "(nothing thrown)";                                                             \
+    try {                                                                                                       \
+      statement;                                                                                                \
+    } catch (const std::exception& error) {                                                                     \
+      check_message = error.what();                                                                             \
+    }                                                                                                           \
+    if (check_message.find(part) == std::string::npos)                                                          \
       ::ajet::test::fail_at(__FILE__, __LINE__, "expected an error with \"", part, "\", got: ", check_message); \
   } while (false)

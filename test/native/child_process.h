@@ -18,7 +18,8 @@ class ChildProcess {
  public:
   using Tell = std::function<void(const std::string&)>;
 
-  // The body's value is the exit code; what it throws is printed, and the code is 99. It must not use threads of its maker.
+  // The body's value is the exit code; what it throws is printed, and the code is 99. It must not use threads of its
+  // maker.
   explicit ChildProcess(const std::function<int(const Tell&)>& body) {
     int ends[2];
     CHECK_EQ(pipe(ends), 0);

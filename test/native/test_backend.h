@@ -1,5 +1,6 @@
-// The device that the tests of model, engine and trainer run on: the CPU, or what AJET_TEST_DEVICE ("cuda", "cuda:1") and
-// AJET_TEST_DTYPE ("float32", "bfloat16") say. In the binaries of the emulator it is the CUDA backend in the emulator.
+// The device that the tests of model, engine and trainer run on: the CPU, or what AJET_TEST_DEVICE ("cuda", "cuda:1")
+// and AJET_TEST_DTYPE ("float32", "bfloat16") say. In the binaries of the emulator it is the CUDA backend in the
+// emulator.
 #pragma once
 
 #include <cstdlib>

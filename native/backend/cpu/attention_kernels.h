@@ -30,7 +30,7 @@ static constexpr int64_t block_floats(int64_t head_dim) {
 }
 
 struct AttentionTile {
-  int64_t count;             // queries, any number
+  int64_t count;  // queries, any number
   int64_t head_dim;
   float scale;
   const float* const* q;     // [count] -> [head_dim]
@@ -48,7 +48,7 @@ static constexpr int64_t attention_scratch_floats(int64_t head_dim, int64_t max_
 // Keys and values of a path as the backward reads them: transposed in blocks of 16 positions for dot products, and as
 // padded rows for sums over keys. What lies behind the last query's position may be anything.
 struct AttentionBackwardTile {
-  int64_t count;             // at most backward_tile_queries
+  int64_t count;  // at most backward_tile_queries
   int64_t head_dim;
   float scale;
   const int32_t* positions;  // [count], ascending
@@ -56,7 +56,7 @@ struct AttentionBackwardTile {
   const float* const* dout;
   const float* const* o;
   float* const* dq;
-  const float* const* lse;   // [count] -> one float
+  const float* const* lse;         // [count] -> one float
   const float* keys_transposed;    // [blocks][head_dim][16]
   const float* values_transposed;  // [blocks][head_dim][16]
   const float* keys;               // [positions][padded_dim]

@@ -36,9 +36,9 @@ class QueryList {
   }
 
   AttentionTile tile(const float* const* blocks) const {
-    return {static_cast<int64_t>(q_.size()),       shape_.head_dim, shape_.scale,
-            q_.data(),                             positions_.data(), o_.data(),
-            lse_.empty() ? nullptr : lse_.data(), blocks};
+    return {
+        static_cast<int64_t>(q_.size()),      shape_.head_dim, shape_.scale, q_.data(), positions_.data(), o_.data(),
+        lse_.empty() ? nullptr : lse_.data(), blocks};
   }
 
  private:

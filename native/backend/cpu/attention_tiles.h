@@ -14,7 +14,9 @@ constexpr int tile_vectors = 4;
 #else
 // 16 registers of 8 lanes (two to a vector): up to 6 x 1 vectors of accumulators, wider for few rows.
 template <int R>
-constexpr int tile_vectors = R == 1 ? 4 : R == 2 ? 2 : 1;
+constexpr int tile_vectors = R == 1   ? 4
+                             : R == 2 ? 2
+                                      : 1;
 #endif
 
 // out[r][16b + lane] = scale * Σ_d a[r][d] * blocks[b][d][lane], for R rows and B blocks of 16 keys

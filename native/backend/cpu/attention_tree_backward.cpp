@@ -61,8 +61,8 @@ class GradientPath {
     const RowRun keys = head_rows(op_.k, first_row, rows, kv_head_, dim_);
     const RowRun values = head_rows(op_.v, first_row, rows, kv_head_, dim_);
     write_transposed(op_.kernels, [&](int64_t b) { return keys_transposed_ + b * block_size; }, position, keys, dim_);
-    write_transposed(op_.kernels, [&](int64_t b) { return values_transposed_ + b * block_size; }, position, values,
-                     dim_);
+    write_transposed(
+        op_.kernels, [&](int64_t b) { return values_transposed_ + b * block_size; }, position, values, dim_);
     for (int64_t r = 0; r < rows; ++r) {
       write_padded(keys_ + (position + r) * padded_, keys.first + r * keys.stride, dim_);
       rows_.push_back(static_cast<int32_t>(first_row + r));

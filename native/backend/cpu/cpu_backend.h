@@ -97,9 +97,8 @@ class CpuBackend final : public Backend {
                           std::span<const float> lse, std::span<const int32_t> row,
                           std::span<const int32_t> token) override;
   void do_logits_backward(Tensor logits, std::span<const float> inverse_temperature, std::span<const float> lse,
-                          std::span<const float> entropy, std::span<const float> dentropy,
-                          std::span<const int32_t> row, std::span<const int32_t> token,
-                          std::span<const float> dlogprob) override;
+                          std::span<const float> entropy, std::span<const float> dentropy, std::span<const int32_t> row,
+                          std::span<const int32_t> token, std::span<const float> dlogprob) override;
   // sample.cpp
   void do_sample(std::span<TokenLogprob> drawn, Tensor logits, std::span<const SampleRow> rows) override;
   void do_top_logprobs(std::span<TokenLogprob> top, Tensor logits, int64_t row, float inverse_temperature) override;

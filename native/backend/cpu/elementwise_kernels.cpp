@@ -43,8 +43,7 @@ void rope(float* x, int64_t heads, int64_t half, const float* cosines, const flo
 }
 
 void add_to(float* y, const float* x, int64_t n) {
-  for_vectors(n,
-              [&](int64_t i, auto vector) { vector.store(y + i, add(vector.load(y + i), vector.load(x + i))); });
+  for_vectors(n, [&](int64_t i, auto vector) { vector.store(y + i, add(vector.load(y + i), vector.load(x + i))); });
 }
 
 }  // namespace

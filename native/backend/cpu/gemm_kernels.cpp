@@ -37,8 +37,7 @@ struct RowTiling {
   int64_t rows;
   int64_t count;
 
-  explicit RowTiling(int64_t row_count)
-      : rows(row_count), count((row_count + max_tile_rows - 1) / max_tile_rows) {}
+  explicit RowTiling(int64_t row_count) : rows(row_count), count((row_count + max_tile_rows - 1) / max_tile_rows) {}
   int64_t first(int64_t tile) const { return rows * tile / count; }
   int64_t height(int64_t tile) const { return first(tile + 1) - first(tile); }
 };

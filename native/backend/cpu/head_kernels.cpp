@@ -45,9 +45,8 @@ void log_sum_exp(float* lse, float* entropy, const float* logits, int64_t n, flo
 // p = exp(z - lse)
 void softmax(float* p, const float* logits, int64_t n, float inverse_temperature, float lse) {
   const F32x16 factor = broadcast(inverse_temperature), shift = broadcast(lse);
-  for_vectors(n, [&](int64_t i, auto vector) {
-    vector.store(p + i, exp(sub(mul(vector.load(logits + i), factor), shift)));
-  });
+  for_vectors(
+      n, [&](int64_t i, auto vector) { vector.store(p + i, exp(sub(mul(vector.load(logits + i), factor), shift))); });
 }
 
 // logits = -inverse_temperature * p * (dlogprob + dentropy * (log p + entropy))

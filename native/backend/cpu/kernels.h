@@ -52,8 +52,7 @@ struct Kernels {
   // panel[c][r] = source[r * stride + c], r < rows <= 16; the other lanes become 0
   void (*rows_to_panel)(float* panel, const float* source, int64_t stride, int64_t rows, int64_t cols);
   // target[r * stride + c] (+)= panel[c][r], r < rows <= 16
-  void (*panel_to_rows)(float* target, int64_t stride, const float* panel, int64_t rows, int64_t cols,
-                        bool accumulate);
+  void (*panel_to_rows)(float* target, int64_t stride, const float* panel, int64_t rows, int64_t cols, bool accumulate);
 
   // ---- norms_kernels.cpp (fill_norms): the groups of one row ----
   void (*rmsnorm)(float* y, const float* x, const float* weight, int64_t groups, int64_t width, float eps);

@@ -25,8 +25,7 @@ void CpuBackend::do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tensor
       const float* input = x.f32() + row * x.stride;
       k_.rmsnorm_backward(dx.f32() + row * dx.stride, part, dy.f32() + row * dy.stride, input, weight.f32(),
                           x.cols / width, width, eps, accumulate);
-      if (y.data != nullptr)
-        k_.rmsnorm(y.f32() + row * y.stride, input, weight.f32(), x.cols / width, width, eps);
+      if (y.data != nullptr) k_.rmsnorm(y.f32() + row * y.stride, input, weight.f32(), x.cols / width, width, eps);
     }
   });
   for (int64_t block = 0; block < blocks; ++block)

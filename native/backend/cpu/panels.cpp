@@ -12,8 +12,8 @@ namespace {
 void check_rows(const char* op, const Weight& w, int64_t first_row, int64_t count) {
   if (first_row < 0 || count < 0 || first_row + count > w.rows) {
     fail(ErrorCode::invalid_argument, std::string("[") + op + "] Expected rows within " + std::to_string(w.rows) +
-                                          " for `first_row`, `count` but received " + std::to_string(first_row) +
-                                          ", " + std::to_string(count));
+                                          " for `first_row`, `count` but received " + std::to_string(first_row) + ", " +
+                                          std::to_string(count));
   }
 }
 

@@ -11,9 +11,8 @@ void CpuBackend::do_add(Tensor y, Tensor x) {
 }
 
 void CpuBackend::do_gather_rows(Tensor y, Tensor x, std::span<const int32_t> rows) {
-  parallel_rows(pool_, y.rows, y.cols, [&](int64_t i) {
-    std::copy_n(x.f32() + rows[i] * x.stride, y.cols, y.f32() + i * y.stride);
-  });
+  parallel_rows(pool_, y.rows, y.cols,
+                [&](int64_t i) { std::copy_n(x.f32() + rows[i] * x.stride, y.cols, y.f32() + i * y.stride); });
 }
 
 void CpuBackend::do_scatter_add_rows(Tensor y, Tensor x, std::span<const int32_t> rows) {

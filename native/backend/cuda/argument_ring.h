@@ -1,6 +1,6 @@
 // Host arrays that kernels read (ids, positions, rows, layouts): copied to pinned memory, then to the card, in stream
-// order. Arrays that were just sent are found again: a forward pass passes the same positions for every layer. What a sink
-// of the stream holds (kernel_launch.h) has its arrays there.
+// order. Arrays that were just sent are found again: a forward pass passes the same positions for every layer. What a
+// sink of the stream holds (kernel_launch.h) has its arrays there.
 #pragma once
 
 #include <array>

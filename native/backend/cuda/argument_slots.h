@@ -1,5 +1,5 @@
-// Where the host arrays of recorded work lie in a block of memory: each at the same place every time, with room to grow to
-// the next power of two. Arrays that are equal when they are placed share a place, as ArgumentRing's do.
+// Where the host arrays of recorded work lie in a block of memory: each at the same place every time, with room to grow
+// to the next power of two. Arrays that are equal when they are placed share a place, as ArgumentRing's do.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // What the backward kernels of attention share. With p = exp(scale q·k - lse), dp = dout·v, delta = dout·o:
 //   ds = p (dp - delta),  dq = scale Σ_keys ds k,  dk = scale Σ_queries ds q,  dv = Σ_queries p dout
 // One kernel sums over keys and one over queries, each in its own fixed order, so that nothing is added by atomics; the
-// price is that p and dp are computed in both: seven products where one pass would need five. By the bounds that the two
-// files give, no more than 255 TFLOP/s of those five on an H100 (by count of bytes; not measured).
+// price is that p and dp are computed in both: seven products where one pass would need five. By the bounds that the
+// two files give, no more than 255 TFLOP/s of those five on an H100 (by count of bytes; not measured).
 #pragma once
 
 #include "backend/cuda/attention_forward.cuh"

@@ -84,8 +84,8 @@ AJET_DEVICE void write_rows(const AttentionTensors<T>& a, const Running<blocks, 
       T* out = a.o.at(kv_head, row);
 #pragma unroll
       for (int n = 0; n < width / 8; ++n) {
-        store_pair(out, 8 * n + lane_index() % 4 * 2, a.o.dim, a.o.rows.vectorized,
-                   running.o[m][n][2 * half] * inverse, running.o[m][n][2 * half + 1] * inverse);
+        store_pair(out, 8 * n + lane_index() % 4 * 2, a.o.dim, a.o.rows.vectorized, running.o[m][n][2 * half] * inverse,
+                   running.o[m][n][2 * half + 1] * inverse);
       }
       if (a.lse != nullptr && lane_index() % 4 == 0)
         a.lse[a.o.token(row) * a.lse_stride + a.o.head(kv_head, row)] =
@@ -95,8 +95,7 @@ AJET_DEVICE void write_rows(const AttentionTensors<T>& a, const Running<blocks, 
 }
 
 template <typename T, int width>
-__global__ void __launch_bounds__(threads)
-    attention_large_kernel(AttentionTensors<T> a, const QueryTile* query_tiles) {
+__global__ void __launch_bounds__(threads) attention_large_kernel(AttentionTensors<T> a, const QueryTile* query_tiles) {
   using S = Shape<T, width>;
   T* q_tile = reinterpret_cast<T*>(dynamic_shared());
   T* k_tile = q_tile + S::rows * width;

@@ -74,12 +74,9 @@ void CudaBackend::do_kv_write(const KvCache& cache, int64_t layer, Tensor k, Ten
     for (int64_t row = layout.row_offsets[s]; row < layout.row_offsets[s + 1]; ++row)
       blocks[row] = layout.block_table[layout.block_offsets[s] + layout.positions[row] / kv_block_tokens];
   const int64_t vectors = ceil_div(cache.head_dim, vector_width);
-  const NewTokens tokens{arguments_.send(layout.positions),
-                         arguments_.send(std::span<const int32_t>(blocks)),
-                         static_cast<int>(cache.kv_heads),
-                         static_cast<int>(cache.head_dim),
-                         static_cast<int>(vectors),
-                         k.rows};
+  const NewTokens tokens{arguments_.send(layout.positions), arguments_.send(std::span<const int32_t>(blocks)),
+                         static_cast<int>(cache.kv_heads),  static_cast<int>(cache.head_dim),
+                         static_cast<int>(vectors),         k.rows};
   with_element(k.dtype, [&](auto element) {
     using T = decltype(element);
     const auto aligned = [&](Rows<const T> rows) {
@@ -109,12 +106,11 @@ void CudaBackend::do_attention_paged(Tensor o, Tensor q, const KvCache& cache, i
   if (q.dtype != cache.dtype) fail_missing(op, "queries of another type than the cache's");
   const int64_t group = shape.heads / shape.kv_heads;
   const bool half = q.dtype == DType::bf16;
-  const QueryTiles& tiles =
-      paged_plan_.prepare(layout, group,
-                          {.forward_rows = half ? large_tile_rows<bf16> : large_tile_rows<float>,
-                           .small_rows = small_tile_rows,
-                           .backward_rows = 0,
-                           .backward_keys = 0});
+  const QueryTiles& tiles = paged_plan_.prepare(layout, group,
+                                                {.forward_rows = half ? large_tile_rows<bf16> : large_tile_rows<float>,
+                                                 .small_rows = small_tile_rows,
+                                                 .backward_rows = 0,
+                                                 .backward_keys = 0});
   const int32_t* block_table = arguments_.send(layout.block_table);
   const auto send = [&](const std::vector<QueryTile>& list) {
     return arguments_.send(std::span<const QueryTile>(list));

@@ -70,8 +70,8 @@ struct KeyTiles {
   int64_t slots = 0;
 };
 
-// Work for about this many blocks of threads at least, so that a shared prompt's keys, which see every row of the batch,
-// do not outlast all others. Not the card's own number: the order of sums is the same on every card.
+// Work for about this many blocks of threads at least, so that a shared prompt's keys, which see every row of the
+// batch, do not outlast all others. Not the card's own number: the order of sums is the same on every card.
 constexpr int64_t wanted_blocks = 1024;
 constexpr int64_t shortest_part = 4096;  // query rows
 
@@ -82,8 +82,12 @@ KeyTiles cut_keys(const TreeLayout& tree, int64_t group, int64_t kv_heads, int64
     for (int64_t first = run.first; first < run.end; first += keys) {
       const int64_t begin = std::max(first - tree.context_tokens, int64_t{0}) * group;
       const int64_t end = std::max(run.subtree_end - tree.context_tokens, int64_t{0}) * group;
-      whole.push_back({static_cast<int32_t>(first), static_cast<int32_t>(std::min(keys, run.end - first)),
-                       static_cast<int32_t>(begin), static_cast<int32_t>(end), -1, {}});
+      whole.push_back({static_cast<int32_t>(first),
+                       static_cast<int32_t>(std::min(keys, run.end - first)),
+                       static_cast<int32_t>(begin),
+                       static_cast<int32_t>(end),
+                       -1,
+                       {}});
       total += end - begin;
     }
   }
@@ -95,8 +99,7 @@ KeyTiles cut_keys(const TreeLayout& tree, int64_t group, int64_t kv_heads, int64
       result.tiles.push_back(tile);
       continue;
     }
-    result.parts.push_back(
-        {tile.first, tile.count, static_cast<int32_t>(result.slots), static_cast<int32_t>(parts)});
+    result.parts.push_back({tile.first, tile.count, static_cast<int32_t>(result.slots), static_cast<int32_t>(parts)});
     for (int64_t i = 0; i < parts; ++i) {
       KeyTile part = tile;
       part.first_query = static_cast<int32_t>(tile.first_query + i * rows / parts);

@@ -23,8 +23,7 @@ __global__ void __launch_bounds__(statistics_warps* warp_lanes)
     for (int i = 0; i < vector_width; ++i) delta = fmaf(left[i], right[i], delta);
   }
   delta = warp_sum(delta);
-  if (lane_index() == 0)
-    statistics[index] = {lse[o.token(row) * lse_stride + o.head(kv_head, row)] * log2_e, delta};
+  if (lane_index() == 0) statistics[index] = {lse[o.token(row) * lse_stride + o.head(kv_head, row)] * log2_e, delta};
 }
 
 KeyGradients key_gradients(const Tensor& tensor, const AttentionShape& shape) {

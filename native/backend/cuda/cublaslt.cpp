@@ -100,9 +100,14 @@ bool CublasLt::multiply(Stream& stream, DeviceArena& arena, const Product& produ
   const cudaStream_t handle = stream.handle();  // makes its card current
   if (!is_open()) return false;
   const auto& [a, b, depth, out] = product;
-  const Key key{a.outer,  b.outer,    depth,
-                a.stride, b.stride,   out.stride,
-                alignment_of(a.data, a.stride, 2), alignment_of(b.data, b.stride, 2),
+  const Key key{a.outer,
+                b.outer,
+                depth,
+                a.stride,
+                b.stride,
+                out.stride,
+                alignment_of(a.data, a.stride, 2),
+                alignment_of(b.data, b.stride, 2),
                 alignment_of(out.data, out.stride, out.is_bf16 ? 2 : 4),
                 (a_transposed ? 1 : 0) | (b_transposed ? 2 : 0) | (out.is_bf16 ? 4 : 0)};
   auto found = plans_.find(key);
@@ -112,9 +117,8 @@ bool CublasLt::multiply(Stream& stream, DeviceArena& arena, const Product& produ
   const float alpha = 1.0F, beta = out.accumulate ? 1.0F : 0.0F;
   const size_t bytes = plan->chosen.workspace_bytes;
   void* workspace = bytes > 0 ? arena.allocate(bytes) : nullptr;
-  const Status status =
-      api_.matmul(handle_, plan->desc, &alpha, a.data, plan->a, b.data, plan->b, &beta, out.data, plan->out, out.data,
-                  plan->out, &plan->chosen.algorithm, workspace, bytes, handle);
+  const Status status = api_.matmul(handle_, plan->desc, &alpha, a.data, plan->a, b.data, plan->b, &beta, out.data,
+                                    plan->out, out.data, plan->out, &plan->chosen.algorithm, workspace, bytes, handle);
   if (workspace != nullptr) arena.free(workspace, bytes);
   check(status, "cublasLtMatmul");
   stream.launched(std::source_location::current());

@@ -1,5 +1,5 @@
-// Gradient products by cuBLASLt, which is opened at the first of them. An algorithm is chosen once for each shape, among
-// those that add up partial sums in a fixed order, so that a product gives the same bits each time.
+// Gradient products by cuBLASLt, which is opened at the first of them. An algorithm is chosen once for each shape,
+// among those that add up partial sums in a fixed order, so that a product gives the same bits each time.
 #pragma once
 
 #include <map>
@@ -19,8 +19,8 @@ class CublasLt {
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;
 
-  // A product without bias; element (i, l) of a transposed operand is data[l * stride + i]. False, and nothing done, where
-  // there is no cuBLASLt or it has no algorithm for it.
+  // A product without bias; element (i, l) of a transposed operand is data[l * stride + i]. False, and nothing done,
+  // where there is no cuBLASLt or it has no algorithm for it.
   bool multiply(Stream& stream, DeviceArena& arena, const Product& product, bool a_transposed, bool b_transposed);
 
  private:

@@ -1,5 +1,5 @@
-// The part of cuBLASLt's C interface that is called, so that ajet builds without cuBLAS's headers. Names, values and sizes
-// are those of cublasLt.h, cublas_api.h and library_types.h of CUDA 13.
+// The part of cuBLASLt's C interface that is called, so that ajet builds without cuBLAS's headers. Names, values and
+// sizes are those of cublasLt.h, cublas_api.h and library_types.h of CUDA 13.
 #pragma once
 
 #include <cstddef>
@@ -48,8 +48,8 @@ struct Api {
   Status (*preference_create)(Preference*);
   Status (*preference_destroy)(Preference);
   Status (*preference_set_attribute)(Preference, int attribute, const void* value, size_t bytes);
-  Status (*get_heuristic)(Handle, MatmulDesc, MatrixLayout a, MatrixLayout b, MatrixLayout c, MatrixLayout d, Preference,
-                          int requested, HeuristicResult results[], int* returned);
+  Status (*get_heuristic)(Handle, MatmulDesc, MatrixLayout a, MatrixLayout b, MatrixLayout c, MatrixLayout d,
+                          Preference, int requested, HeuristicResult results[], int* returned);
   Status (*matmul)(Handle, MatmulDesc, const void* alpha, const void* a, MatrixLayout, const void* b, MatrixLayout,
                    const void* beta, const void* c, MatrixLayout, void* d, MatrixLayout, const Algorithm*,
                    void* workspace, size_t workspace_bytes, cudaStream_t);

@@ -124,9 +124,8 @@ class CudaBackend final : public Backend {
                           std::span<const float> lse, std::span<const int32_t> row,
                           std::span<const int32_t> token) override;
   void do_logits_backward(Tensor logits, std::span<const float> inverse_temperature, std::span<const float> lse,
-                          std::span<const float> entropy, std::span<const float> dentropy,
-                          std::span<const int32_t> row, std::span<const int32_t> token,
-                          std::span<const float> dlogprob) override;
+                          std::span<const float> entropy, std::span<const float> dentropy, std::span<const int32_t> row,
+                          std::span<const int32_t> token, std::span<const float> dlogprob) override;
   // On the device; entropy may be null.
   void log_sum_exp_rows(float* lse, float* entropy, Tensor logits, const float* inverse_temperature);
   // optimizer_offload.cpp

@@ -15,8 +15,8 @@ constexpr size_t segment_unit = size_t{2} << 20;  // the driver's own granularit
 
 size_t round_up(size_t bytes, size_t multiple) { return (bytes + multiple - 1) / multiple * multiple; }
 
-// What is left of a block is not handed out where it is no more than the rounding of a large segment: a small allocation
-// that lives on there would keep the whole segment from being given back.
+// What is left of a block is not handed out where it is no more than the rounding of a large segment: a small
+// allocation that lives on there would keep the whole segment from being given back.
 size_t least_rest(size_t bytes) { return bytes < segment_unit ? alignment : segment_unit; }
 
 }  // namespace
@@ -78,8 +78,8 @@ void* DeviceArena::allocate(size_t bytes) {
   if (block == blocks_.end()) fail_allocation(bytes);
   remove_free(block);
   if (block->second.bytes - rounded >= least_rest(rounded)) {
-    const auto rest = blocks_.emplace(block->first + rounded,
-                                      Block{block->second.bytes - rounded, block->second.segment, false});
+    const auto rest =
+        blocks_.emplace(block->first + rounded, Block{block->second.bytes - rounded, block->second.segment, false});
     block->second.bytes = rounded;
     insert_free(rest.first);
   }
@@ -141,8 +141,8 @@ void DeviceArena::release_unused() noexcept {
 
 void DeviceArena::fail_allocation(size_t bytes) const {
   fail(ErrorCode::out_of_memory,
-       "[allocate] Expected " + std::to_string(bytes) + " bytes of device memory but there are too few; in use: " +
-           std::to_string(active_bytes_) + " bytes" +
+       "[allocate] Expected " + std::to_string(bytes) +
+           " bytes of device memory but there are too few; in use: " + std::to_string(active_bytes_) + " bytes" +
            (limit_bytes_ > 0 ? " of " + std::to_string(limit_bytes_) : std::string()));
 }
 

@@ -31,7 +31,7 @@ class DeviceArena {
 
   size_t active_bytes() const { return active_bytes_; }
   size_t peak_bytes() const { return peak_bytes_; }
-  size_t limit_bytes() const { return limit_bytes_; }  // 0: none
+  size_t limit_bytes() const { return limit_bytes_; }        // 0: none
   size_t reserved_bytes() const { return reserved_bytes_; }  // what the card has given
   // Of those, what nobody uses, and what the card has left; up to the limit.
   size_t available_bytes() const;
@@ -51,8 +51,8 @@ class DeviceArena {
   bool is_over_limit(size_t bytes) const { return limit_bytes_ > 0 && active_bytes_ + bytes > limit_bytes_; }
   [[noreturn]] void fail_allocation(size_t bytes) const;
 
-  Blocks blocks_;                             // by address
-  std::set<std::pair<size_t, char*>> free_;   // by size
+  Blocks blocks_;                            // by address
+  std::set<std::pair<size_t, char*>> free_;  // by size
   int device_;
   size_t limit_bytes_;
   std::function<void()> relief_ = [] {};

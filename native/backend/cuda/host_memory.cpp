@@ -20,9 +20,9 @@ void* HostMemory::allocate(size_t bytes) {
   const cudaError_t error = cudaHostAlloc(&data, bytes, cudaHostAllocMapped);
   if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());
-    fail(ErrorCode::out_of_memory, "[allocate_host] Expected " + std::to_string(bytes) +
-                                       " bytes of page-locked host memory but the system refused; in use: " +
-                                       std::to_string(bytes_) + " bytes");
+    fail(ErrorCode::out_of_memory,
+         "[allocate_host] Expected " + std::to_string(bytes) +
+             " bytes of page-locked host memory but the system refused; in use: " + std::to_string(bytes_) + " bytes");
   }
   check(error, "cudaHostAlloc");
   std::memset(data, 0, bytes);

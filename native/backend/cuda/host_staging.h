@@ -26,8 +26,8 @@ class HostStaging {
   // [first, first + count).
   using Update = std::function<void(std::span<float* const> staged, int64_t first, int64_t count)>;
 
-  // In the order of the compute stream: all that is queued on it before begin() sees the arrays as they were, all behind
-  // end() as they are then. Arrays of different run()s in between must not overlap.
+  // In the order of the compute stream: all that is queued on it before begin() sees the arrays as they were, all
+  // behind end() as they are then. Arrays of different run()s in between must not overlap.
   void begin();
   void run(std::span<float* const> arrays, int64_t elements, const Update& update);
   void end();

@@ -21,15 +21,15 @@ struct CudaOptions {
 struct CudaDevice {
   std::string name;
   size_t memory_bytes = 0;
-  int major = 0, minor = 0;  // compute capability
+  int major = 0, minor = 0;        // compute capability
   int64_t block_shared_bytes = 0;  // shared memory that a block may have
-  std::string problem;       // why it cannot be used; empty where it can
-  std::string pci_bus_id;    // "0000:3b:00.0": one name in all processes
+  std::string problem;             // why it cannot be used; empty where it can
+  std::string pci_bus_id;          // "0000:3b:00.0": one name in all processes
 };
 
 struct CudaProbe {
-  int driver_version = 0;   // 13000 is 13.0; 0: no driver answers
-  int runtime_version = 0;  // that the library was built with
+  int driver_version = 0;     // 13000 is 13.0; 0: no driver answers
+  int runtime_version = 0;    // that the library was built with
   std::string architectures;  // that the library has code for: "80+, 90a, 120", see has_code_for()
   std::string cublaslt;       // the library that gradient products use, or why it was not found
   bool cublaslt_found = false;

@@ -139,17 +139,15 @@ void multiply_forward(Stream& stream, const Product& product, const ForwardPlan&
       fail(ErrorCode::internal, "[linear] Expected fewer tiles in a product that is split");
     steps = {segments.steps, segments.steps, partials, partial_stride(product.a.outer), arrivals};
   }
-  with_tile(plan.unit, plan.tile, [&](auto tiles, auto tile) {
-    run<decltype(tiles), decltype(tile)>(stream, product, steps, !plan.split);
-  });
+  with_tile(plan.unit, plan.tile,
+            [&](auto tiles, auto tile) { run<decltype(tiles), decltype(tile)>(stream, product, steps, !plan.split); });
 }
 
 ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias, const Tensor& residual) {
   const bool is_bf16 = tensor.dtype == DType::bf16;
   const auto unit = static_cast<uintptr_t>(4 * dtype_bytes(tensor.dtype));
   const bool vectorized = reinterpret_cast<uintptr_t>(tensor.data) % unit == 0 && tensor.stride % 4 == 0;
-  return {tensor.data, tensor.stride, is_bf16,         accumulate,
-          vectorized,  bias.f32(),    residual.f32(), residual.stride};
+  return {tensor.data, tensor.stride, is_bf16, accumulate, vectorized, bias.f32(), residual.f32(), residual.stride};
 }
 
 void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Tensor residual) {
@@ -160,8 +158,8 @@ void CudaBackend::do_linear(Tensor y, Tensor x, const Weight& w, Tensor bias, Te
                         {x.f32(), x.stride, 1, x.rows}, x.cols, out);
   }
   const PackedOperand packed(*this, x);
-  const Product product{{static_cast<const bf16*>(w.data), weight_stride(w.cols), w.rows},
-                        packed.operand(x.rows), x.cols, out};
+  const Product product{
+      {static_cast<const bf16*>(w.data), weight_stride(w.cols), w.rows}, packed.operand(x.rows), x.cols, out};
   const ForwardPlan plan = plan_forward(x.rows, w.rows, x.cols, device_.block_shared_bytes, product_unit_);
   const Scratch partials = scratch(partial_bytes(plan, product));
   if (plan.split && split_arrivals_ == nullptr) {

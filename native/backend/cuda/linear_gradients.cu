@@ -59,8 +59,8 @@ void CudaBackend::do_linear_dx(Tensor dx, Tensor dy, const Weight& w, bool accum
   const int64_t stride = weight_stride(w.cols);
   if (w.dtype == DType::f32) {
     require_one_dtype("linear_dx", {dx, dy});
-    return multiply_f32(stream_, {static_cast<const float*>(w.data), 1, stride, w.cols}, {dy.f32(), dy.stride, 1, dy.rows},
-                        dy.cols, out);
+    return multiply_f32(stream_, {static_cast<const float*>(w.data), 1, stride, w.cols},
+                        {dy.f32(), dy.stride, 1, dy.rows}, dy.cols, out);
   }
   const PackedOperand packed(*this, dy);
   const Product product{{static_cast<const bf16*>(w.data), stride, w.cols}, packed.operand(dy.rows), dy.cols, out};

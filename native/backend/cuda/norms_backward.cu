@@ -15,8 +15,8 @@ constexpr int64_t min_part_groups = 16;
 // DX, DY, X: element types of dx, of dy and y, and of x.
 template <typename DX, typename DY, typename X, typename Team>
 __global__ void __launch_bounds__(Team::block)
-    rmsnorm_backward_kernel(Rows<DX> dx, float* parts, Rows<DY> y, Rows<const DY> dy, Rows<const X> x, const float* weight,
-                            Groups groups, int64_t part_groups, float eps, bool accumulate) {
+    rmsnorm_backward_kernel(Rows<DX> dx, float* parts, Rows<DY> y, Rows<const DY> dy, Rows<const X> x,
+                            const float* weight, Groups groups, int64_t part_groups, float eps, bool accumulate) {
   __shared__ float scratch[warp_lanes];
   __shared__ float team_sums[Team::teams > 1 ? Team::block * vector_width : 1];
   const bool whole = groups.width % vector_width == 0;
@@ -63,8 +63,7 @@ __global__ void __launch_bounds__(Team::block)
     if (Team::index() > 0) return;
     for (int t = 1; t < Team::teams; ++t)
 #pragma unroll
-      for (int i = 0; i < vector_width; ++i)
-        dw[i] += team_sums[(t * Team::threads + threadIdx.x) * vector_width + i];
+      for (int i = 0; i < vector_width; ++i) dw[i] += team_sums[(t * Team::threads + threadIdx.x) * vector_width + i];
   }
   store8(parts + static_cast<int64_t>(blockIdx.x) * groups.width + col, dw, count, whole);
 }
@@ -103,8 +102,8 @@ void CudaBackend::do_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor y, Tenso
     with_team("rmsnorm_backward", width, [&](auto team) {
       using T = decltype(team);
       launch(stream_, {part_count, T::block}, rmsnorm_backward_kernel<DX, DY, X, T>, groups_of<DX>(dx, groups),
-             parts.as<float>(), groups_of<DY>(y, groups), groups_of<const DY>(dy, groups), groups_of<const X>(x, groups), weight.f32(), groups,
-             part_groups, eps, accumulate);
+             parts.as<float>(), groups_of<DY>(y, groups), groups_of<const DY>(dy, groups),
+             groups_of<const X>(x, groups), weight.f32(), groups, part_groups, eps, accumulate);
     });
   };
   if (dx.dtype == DType::f32 && dy.dtype == DType::bf16 && x.dtype == DType::f32) {

@@ -6,7 +6,8 @@ namespace ajet::cuda {
 namespace {
 
 template <typename X>
-__global__ void __launch_bounds__(RowVectors::threads) pack_kernel(Rows<bf16> to, Rows<const X> from, RowVectors shape) {
+__global__ void __launch_bounds__(RowVectors::threads)
+    pack_kernel(Rows<bf16> to, Rows<const X> from, RowVectors shape) {
   const RowVector at = row_vector(shape);
   if (at.count <= 0) return;
   float values[vector_width];

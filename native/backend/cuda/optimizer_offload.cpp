@@ -15,11 +15,11 @@ constexpr int64_t chunk_elements = int64_t{1} << 20;
 Buffer CudaBackend::allocate_host(size_t bytes) {
   if (!staging_) staging_.emplace(options_.device, stream_, arena_, chunk_elements);
   void* data = host_memory_.allocate(bytes);
-  std::shared_ptr<void> keeper(
-      data, [self = std::static_pointer_cast<CudaBackend>(shared_from_this())](void* allocated) {
-        self->staging_->drain();
-        self->host_memory_.free(allocated);
-      });
+  std::shared_ptr<void> keeper(data,
+                               [self = std::static_pointer_cast<CudaBackend>(shared_from_this())](void* allocated) {
+                                 self->staging_->drain();
+                                 self->host_memory_.free(allocated);
+                               });
   return Buffer::within(std::move(keeper), data, bytes);
 }
 

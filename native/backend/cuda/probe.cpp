@@ -74,8 +74,9 @@ CudaProbe probe() {
   if (result.driver_version == 0) {
     result.problem = "no NVIDIA driver answers";
   } else if (error != cudaSuccess) {
-    result.problem = "the driver (CUDA " + version_text(result.driver_version) + ") says: " +
-                     cudaGetErrorString(error) + "; ajet was built with CUDA " + version_text(result.runtime_version);
+    result.problem = "the driver (CUDA " + version_text(result.driver_version) +
+                     ") says: " + cudaGetErrorString(error) + "; ajet was built with CUDA " +
+                     version_text(result.runtime_version);
   } else if (count == 0) {
     result.problem = "the driver knows no card";
   }

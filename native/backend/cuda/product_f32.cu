@@ -1,4 +1,5 @@
-// Products in fp32, to check with: fused multiply-adds, the sum over l in chains of 256 that are added in ascending order.
+// Products in fp32, to check with: fused multiply-adds, the sum over l in chains of 256 that are added in ascending
+// order.
 #include "backend/cuda/device/launch.cuh"
 #include "backend/cuda/products.h"
 

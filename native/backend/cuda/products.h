@@ -1,5 +1,6 @@
-// out[j, i] = Σ_l a(i, l) · b(j, l) on tensor cores: bf16 operands, fp32 accumulation. A linear layer's weight rows are i,
-// its tokens are j. Kernels in device/product.cuh; linear.cu has the forward product, linear_gradients.cu the gradients.
+// out[j, i] = Σ_l a(i, l) · b(j, l) on tensor cores: bf16 operands, fp32 accumulation. A linear layer's weight rows are
+// i, its tokens are j. Kernels in device/product.cuh; linear.cu has the forward product, linear_gradients.cu the
+// gradients.
 #pragma once
 
 #include <cstddef>
@@ -23,10 +24,10 @@ struct Operand {
 struct ProductOutput {
   void* data;  // element (j, i) at data[j * stride + i]
   int64_t stride;
-  bool is_bf16;     // else f32
-  bool accumulate;  // add to what it holds
-  bool vectorized;  // rows begin at multiples of four elements' bytes
-  const float* bias = nullptr;  // [i]
+  bool is_bf16;                     // else f32
+  bool accumulate;                  // add to what it holds
+  bool vectorized;                  // rows begin at multiples of four elements' bytes
+  const float* bias = nullptr;      // [i]
   const float* residual = nullptr;  // element (j, i) at residual[j * residual_stride + i]
   int64_t residual_stride = 0;
   friend bool operator==(const ProductOutput&, const ProductOutput&) = default;
@@ -42,9 +43,10 @@ struct Product {
 ProductOutput product_output(const Tensor& tensor, bool accumulate, const Tensor& bias, const Tensor& residual = {});
 
 // ---- the forward product --------------------------------------------------------------------------------
-// The sum over l is cut into segments: each is one chain of products of 16 elements over ascending l from 0, and the segments' sums
-// are added in ascending order. The cuts follow from the weight's shape alone, so that a row of tokens has the same bits
-// in every tile and with any number of rows beside it; tiles and blocks are chosen by the number of rows.
+// The sum over l is cut into segments: each is one chain of products of 16 elements over ascending l from 0, and the
+// segments' sums are added in ascending order. The cuts follow from the weight's shape alone, so that a row of tokens
+// has the same bits in every tile and with any number of rows beside it; tiles and blocks are chosen by the number of
+// rows.
 
 constexpr int64_t depth_step = 64;  // elements of l that a pipeline stage holds
 
@@ -54,8 +56,8 @@ struct DepthSegments {
 };
 DepthSegments depth_segments(int64_t weight_rows, int64_t depth);
 
-// Whose instruction sums: mma.m16n8k16 of a warp, or wgmma.m64nNk16 of a warpgroup (compute capability 9.0 alone). Whether
-// a sum has the same bits by both is not promised: a backend uses one of them for every product.
+// Whose instruction sums: mma.m16n8k16 of a warp, or wgmma.m64nNk16 of a warpgroup (compute capability 9.0 alone).
+// Whether a sum has the same bits by both is not promised: a backend uses one of them for every product.
 enum class ProductUnit : uint8_t { warp, warpgroup };
 
 enum class ForwardTile : uint8_t { rows8, rows32, rows64, rows128, rows256 };  // tokens of a tile

@@ -1,8 +1,8 @@
 // Drawing tokens. A draw depends on its row's logits, parameters, seed and offset alone.
 //
-// Probabilities are added up in fixed point, p * 2^62: exactly for p >= 2^-38, whatever the order, so that a draw needs no
-// care for rounding. Without filters a token is drawn in token order, by chunks of the vocabulary first; with filters in
-// the order of descending probability, of which each filter keeps the beginning: see device/selection.cuh.
+// Probabilities are added up in fixed point, p * 2^62: exactly for p >= 2^-38, whatever the order, so that a draw needs
+// no care for rounding. Without filters a token is drawn in token order, by chunks of the vocabulary first; with
+// filters in the order of descending probability, of which each filter keeps the beginning: see device/selection.cuh.
 #include <vector>
 
 #include "backend/cuda/cuda_backend.h"
@@ -170,8 +170,8 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x == 0) memory.token = 0;
   __syncthreads();
   if (not_finite == 0) {
-    const bool filtered = (parameters.top_k > 0 && parameters.top_k < vocabulary) || parameters.top_p < 1.0F ||
-                          parameters.min_p > 0.0F;
+    const bool filtered =
+        (parameters.top_k > 0 && parameters.top_k < vocabulary) || parameters.top_p < 1.0F || parameters.min_p > 0.0F;
     if (greedy) {
       if (threadIdx.x == 0) memory.token = static_cast<int32_t>(0xFFFFFFFFU - static_cast<uint32_t>(whole));
     } else {

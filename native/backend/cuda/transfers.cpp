@@ -32,8 +32,8 @@ void Transfers::download(void* host, const void* device, size_t bytes) {
     for (; taken < HostRing::parts && done < bytes; ++taken) {
       const size_t count = std::min(part_bytes, bytes - done);
       char* pinned = ring_.data() + ring_.take(count);
-      AJET_CUDA(cudaMemcpyAsync(pinned, static_cast<const char*>(device) + done, count, cudaMemcpyDefault,
-                                stream_.handle()));
+      AJET_CUDA(
+          cudaMemcpyAsync(pinned, static_cast<const char*>(device) + done, count, cudaMemcpyDefault, stream_.handle()));
       parts[taken] = {pinned, done, count};
       done += count;
     }

@@ -118,9 +118,7 @@ TEST("attention context: layouts that do not fit are refused") {
   const auto backend = backends().front();
   const ComputeMatrix q(*backend, 3, 16), k(*backend, 5, 8), v(*backend, 5, 8), o(*backend, 3, 16);
   const DeviceMatrix lse(*backend, 3, 2);
-  const auto attend = [&](const RandomTree& tree) {
-    backend->attention_tree(o, lse, q, k, v, tree.layout(), shape);
-  };
+  const auto attend = [&](const RandomTree& tree) { backend->attention_tree(o, lse, q, k, v, tree.layout(), shape); };
   RandomTree tree;
   tree.add(tree.add(-1, 2), 3);
   CHECK_ERROR(attend(tree), "shape [5, 16] for `q`");

@@ -87,7 +87,7 @@ class PagedRun {
   void attend(const PagedLayout& layout, const std::vector<int32_t>& tree_rows) {
     const int64_t count = static_cast<int64_t>(tree_rows.size()), cols = rows_.cols();
     const ComputeMatrix q = take(rows_.q, cols, tree_rows), k = take(rows_.k, rows_.kv_cols(), tree_rows),
-                       v = take(rows_.v, rows_.kv_cols(), tree_rows), o(*backend_, count, cols);
+                        v = take(rows_.v, rows_.kv_cols(), tree_rows), o(*backend_, count, cols);
     backend_->kv_write(cache_, 0, q.tensor().slice_cols(0, rows_.kv_cols()), k, layout);
     backend_->kv_write(cache_, 1, k, v, layout);
     backend_->attention_paged(o, q, cache_, 1, layout, rows_.shape);
@@ -150,8 +150,8 @@ Floats paged_outputs(const std::shared_ptr<Backend>& backend, const TreeRows& ro
       active.push_back(&sequences[s]);
       counts.push_back(std::min(left, chunk));
     }
-    const bool finished = std::ranges::all_of(
-        sequences, [](const Sequence& s) { return s.done == static_cast<int64_t>(s.path.size()); });
+    const bool finished =
+        std::ranges::all_of(sequences, [](const Sequence& s) { return s.done == static_cast<int64_t>(s.path.size()); });
     if (finished) break;
     if (!active.empty()) run.step(active, counts);
   }

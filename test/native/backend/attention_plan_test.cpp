@@ -1,8 +1,9 @@
 // The lists that attention works through, at the sizes that training has. Made on the host: no kernel runs.
+#include "backend/cuda/attention_plan.h"
+
 #include <algorithm>
 #include <numeric>
 
-#include "backend/cuda/attention_plan.h"
 #include "backend_fixture.h"
 #include "random_tree.h"
 

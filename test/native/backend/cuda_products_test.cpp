@@ -104,8 +104,8 @@ TEST("forward products give a row the same bits in every tile and beside any num
 }
 
 TEST("forward products have a kernel for every size that is planned") {
-  const Shape shapes[] = {one_segment,   two_segments,  {1, 1},        {4096, 1024},   {1024, 2048},  {6144, 1024},
-                          {1024, 3072},  {2048, 1536},  {1536, 1536},  {17920, 1536},  {1536, 8960},  {151936, 1024}};
+  const Shape shapes[] = {one_segment,  two_segments, {1, 1},       {4096, 1024},  {1024, 2048}, {6144, 1024},
+                          {1024, 3072}, {2048, 1536}, {1536, 1536}, {17920, 1536}, {1536, 8960}, {151936, 1024}};
   for (const Shape& shape : shapes) {
     const cuda::DepthSegments segments = cuda::depth_segments(shape.weight_rows, shape.depth);
     CHECK_LE((segments.count - 1) * segments.steps * cuda::depth_step, shape.depth - 1);

@@ -1,5 +1,6 @@
 // Which device a request gets, on a machine with or without a card.
 #include "backend/device.h"
+
 #include "base/error.h"
 #include "check.h"
 

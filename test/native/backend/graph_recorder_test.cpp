@@ -169,10 +169,10 @@ TEST("graphs: arrays have room to grow; beyond it a new graph is made") {
   for (const int32_t position : {5, 100, 700, 1023, 1024, 1100, 1101, 40, 2047, 3000, 3001, 3002, 3}) {
     const auto attend = [&](Tensor out) {
       const std::vector<int32_t> offsets = {0, 1}, start = {position}, block_offsets = {0, position / 16 + 1};
-      backend->attention_paged(out, q, cache, 0,
-                               {offsets, start, block_offsets,
-                                std::span(table).first(static_cast<size_t>(position / 16 + 1)), start},
-                               shape);
+      backend->attention_paged(
+          out, q, cache, 0,
+          {offsets, start, block_offsets, std::span(table).first(static_cast<size_t>(position / 16 + 1)), start},
+          shape);
     };
     attend(expected);
     backend->run_recorded({&shape, 1}, [&] { attend(o); });
@@ -235,8 +235,12 @@ TEST("argument slots: arrays that were equal once must be so again") {
   cuda::ArgumentSlots slots;
   std::vector<std::byte> block(1024);
   const std::vector<int32_t> a = {1, 2, 3}, b = {4, 5, 6}, longer(40, 7), too_long(70, 7);
-  const auto place = [&](const std::vector<int32_t>& values) { return slots.place(block, values.data(), 4 * values.size()); };
-  const auto refill = [&](const std::vector<int32_t>& values) { return slots.refill(block, values.data(), 4 * values.size()); };
+  const auto place = [&](const std::vector<int32_t>& values) {
+    return slots.place(block, values.data(), 4 * values.size());
+  };
+  const auto refill = [&](const std::vector<int32_t>& values) {
+    return slots.refill(block, values.data(), 4 * values.size());
+  };
   slots.rewind();
   CHECK(place(a) == 0U && place(b) == 256U && place(a) == 0U);
   CHECK_EQ(slots.block_bytes(), size_t{512});

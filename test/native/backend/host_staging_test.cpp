@@ -1,5 +1,5 @@
-// AdamW over host memory, in the emulator, whose streams run ahead of one another as a draw has it: a wait that is missing
-// shows as a wrong value.
+// AdamW over host memory, in the emulator, whose streams run ahead of one another as a draw has it: a wait that is
+// missing shows as a wrong value.
 #include <array>
 
 #include "adamw_parameters.h"
@@ -90,12 +90,15 @@ TEST("host memory is counted, zeroed, given back, and refused with its size") {
   }
   CHECK_EQ(backend->memory().host_bytes, size_t{0});
   CHECK(backend->memory().active_bytes > before);  // the staging stays
-  CHECK_ERROR(backend->allocate_host(size_t{1} << 60), "[allocate_host] Expected 1152921504606846976 bytes of page-locked");
+  CHECK_ERROR(backend->allocate_host(size_t{1} << 60),
+              "[allocate_host] Expected 1152921504606846976 bytes of page-locked");
 }
 
 TEST("an update over host memory that fails half way leaves that memory at rest") {
-  for (const auto& [failing, kind] : {std::pair{5, cudaMemcpyHostToDevice}, {10, cudaMemcpyHostToDevice},
-                                      {1, cudaMemcpyDeviceToHost}, {8, cudaMemcpyDeviceToHost}}) {
+  for (const auto& [failing, kind] : {std::pair{5, cudaMemcpyHostToDevice},
+                                      {10, cudaMemcpyHostToDevice},
+                                      {1, cudaMemcpyDeviceToHost},
+                                      {8, cudaMemcpyDeviceToHost}}) {
     const Progress progress(1);
     const auto backend = make_cuda_backend({});
     AdamwParameters parameters(backend, parameter_sizes, true, true);

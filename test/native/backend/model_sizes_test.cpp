@@ -84,15 +84,24 @@ void check_products(Backend& backend, const Matrix& x, const Matrix& w, const Ma
   backend.linear(y, device_x, weight.weight());
   backend.linear_dx(dx, device_dy, weight.weight(), false);
   backend.linear_dw(dw.weight(), {}, device_dy, device_x);
-  CHECK_LE(Sampled(y.read(), [&](int64_t m, int64_t n) {
-             return dot(x.cols, [&](int64_t k) { return x(m, k); }, [&](int64_t k) { return w(n, k); });
-           }).error(), limit);
-  CHECK_LE(Sampled(dx.read(), [&](int64_t m, int64_t k) {
-             return dot(w.rows, [&](int64_t n) { return dy(m, n); }, [&](int64_t n) { return w(n, k); });
-           }).error(), limit);
-  CHECK_LE(Sampled(dw.read(), [&](int64_t n, int64_t k) {
-             return dot(x.rows, [&](int64_t m) { return dy(m, n); }, [&](int64_t m) { return x(m, k); });
-           }).error(), limit);
+  CHECK_LE(Sampled(y.read(),
+                   [&](int64_t m, int64_t n) {
+                     return dot(x.cols, [&](int64_t k) { return x(m, k); }, [&](int64_t k) { return w(n, k); });
+                   })
+               .error(),
+           limit);
+  CHECK_LE(Sampled(dx.read(),
+                   [&](int64_t m, int64_t k) {
+                     return dot(w.rows, [&](int64_t n) { return dy(m, n); }, [&](int64_t n) { return w(n, k); });
+                   })
+               .error(),
+           limit);
+  CHECK_LE(Sampled(dw.read(),
+                   [&](int64_t n, int64_t k) {
+                     return dot(x.rows, [&](int64_t m) { return dy(m, n); }, [&](int64_t m) { return x(m, k); });
+                   })
+               .error(),
+           limit);
 }
 
 TEST("products of the models' sizes match float64") {

@@ -9,8 +9,8 @@ struct NormCase {
   int64_t rows, groups, width;
   int64_t cols() const { return groups * width; }
 };
-const NormCase norm_cases[] = {{1, 1, 1}, {3, 1, 15}, {5, 1, 64}, {130, 1, 100}, {7, 3, 8}, {70, 4, 24}, {2, 2, 128},
-                                {3, 2, 200}, {2, 1, 900}, {2, 1, 2000}, {1, 1, 3000}, {1, 1, 8192}};
+const NormCase norm_cases[] = {{1, 1, 1},   {3, 1, 15},  {5, 1, 64},  {130, 1, 100}, {7, 3, 8},    {70, 4, 24},
+                               {2, 2, 128}, {3, 2, 200}, {2, 1, 900}, {2, 1, 2000},  {1, 1, 3000}, {1, 1, 8192}};
 
 Doubles reference_forward(const Floats& x, const Floats& weight, const NormCase& c) {
   Doubles y(x.size());

@@ -72,8 +72,7 @@ TEST("adamw writes the copy that products read") {
     const Buffer w = upload(backend, random_floats(8, elements)), m = upload(backend, Floats(elements)),
                  v = upload(backend, Floats(elements)), g = upload(backend, random_floats(9, elements));
     const Buffer copy = backend->allocate(static_cast<size_t>(elements * dtype_bytes(dtype)));
-    backend->adamw(w.f32(), m.f32(), v.f32(), g.f32(), elements,
-                   {.learning_rate = 0.1F, .compute_copy = copy.data()});
+    backend->adamw(w.f32(), m.f32(), v.f32(), g.f32(), elements, {.learning_rate = 0.1F, .compute_copy = copy.data()});
     CHECK(same_bits(download_floats(*backend, copy.data(), dtype, elements),
                     rounded(*backend, download(backend, w, elements))));
   }

@@ -1,5 +1,6 @@
 // Which cards a build has code for.
 #include "backend/cuda/probe.h"
+
 #include "check.h"
 
 namespace ajet::test {

@@ -68,7 +68,8 @@ Doubles normed_reference(const Floats& x, const Floats& weight, const std::vecto
     for (size_t i = 0; i < head_dim; ++i) squares += std::pow(static_cast<double>(x[head * head_dim + i]), 2);
     const double scale = 1 / std::sqrt(squares / static_cast<double>(head_dim) + 1e-6);
     for (size_t i = 0; i < head_dim; ++i)
-      normed[head * head_dim + i] = static_cast<double>(x[head * head_dim + i]) * scale * static_cast<double>(weight[i]);
+      normed[head * head_dim + i] =
+          static_cast<double>(x[head * head_dim + i]) * scale * static_cast<double>(weight[i]);
   }
   return reference(normed, positions, frequencies, heads);
 }

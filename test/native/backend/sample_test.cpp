@@ -158,8 +158,7 @@ TEST("sample at temperature 0 takes the lowest of the best ids with the log-prob
 TEST("sample depends on seed and offset alone") {
   const Floats logits = random_floats(4, 2000, 2);
   std::vector<SampleRow> rows;
-  for (uint64_t i = 0; i < 40; ++i)
-    rows.push_back({.top_p = i % 3 == 0 ? 0.9F : 1.0F, .seed = i % 5, .offset = i});
+  for (uint64_t i = 0; i < 40; ++i) rows.push_back({.top_p = i % 3 == 0 ? 0.9F : 1.0F, .seed = i % 5, .offset = i});
   const auto equals = equal_backends().front();
   const auto backend = equals.back();
   const Draws together = draw(backend, logits, rows);

@@ -35,8 +35,8 @@ inline Outputs run(const std::shared_ptr<Backend>& backend, const RandomTree& tr
                    const Inputs& in) {
   const int64_t rows = tree.rows(), cols = shape.heads * shape.head_dim, kv_cols = shape.kv_heads * shape.head_dim;
   const ComputeMatrix q(*backend, rows, cols, in.q), k(*backend, rows, kv_cols, in.k), v(*backend, rows, kv_cols, in.v),
-      dout(*backend, rows, cols, in.dout), o(*backend, rows, cols),
-      dq(*backend, rows, cols), dk(*backend, rows, kv_cols), dv(*backend, rows, kv_cols);
+      dout(*backend, rows, cols, in.dout), o(*backend, rows, cols), dq(*backend, rows, cols),
+      dk(*backend, rows, kv_cols), dv(*backend, rows, kv_cols);
   const DeviceMatrix lse(*backend, rows, shape.heads);
   backend->attention_tree(o, lse, q, k, v, tree.layout(), shape);
   backend->attention_tree_backward(dq, dk, dv, dout, o, lse, q, k, v, tree.layout(), shape, false);
@@ -49,8 +49,7 @@ inline Outputs run_segments(const std::shared_ptr<Backend>& backend, const Rando
                             const std::vector<int64_t>& ends, const AttentionShape& shape, const Inputs& in) {
   const int64_t rows = tree.rows(), cols = shape.heads * shape.head_dim, kv_cols = shape.kv_heads * shape.head_dim;
   const ComputeMatrix q(*backend, rows, cols, in.q), k(*backend, rows, kv_cols, in.k), v(*backend, rows, kv_cols, in.v),
-      dout(*backend, rows, cols, in.dout), o(*backend, rows, cols),
-      dq(*backend, rows, cols);
+      dout(*backend, rows, cols, in.dout), o(*backend, rows, cols), dq(*backend, rows, cols);
   const DeviceMatrix lse(*backend, rows, shape.heads), dk(*backend, rows, kv_cols), dv(*backend, rows, kv_cols);
   std::vector<RandomTree> segments;
   for (const int64_t end : ends) segments.push_back(tree.segment(segments.empty() ? 0 : segments.back().rows(), end));
@@ -76,7 +75,7 @@ struct Reference {
 
 // Softmax attention over the path of each row, and its derivative, in float64.
 inline Reference reference(const RandomTree& tree, const AttentionShape& shape, const Doubles& q, const Doubles& k,
-                    const Doubles& v, const Doubles& dout) {
+                           const Doubles& v, const Doubles& dout) {
   const int64_t dim = shape.head_dim, cols = shape.heads * dim, kv_cols = shape.kv_heads * dim;
   Reference r{Doubles(q.size()), Doubles(tree.rows() * shape.heads), Doubles(q.size()), Doubles(k.size()),
               Doubles(v.size())};

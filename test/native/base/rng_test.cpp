@@ -51,8 +51,8 @@ TEST("normal has the moments of a standard normal") {
     for (double& moment : moments) moment += (power *= z) / samples;
   }
   const double tolerance = 5 / std::sqrt(samples);
-  CHECK_LE(std::abs(moments[0]), tolerance);                         // variance of z: 1
-  CHECK_LE(std::abs(moments[1] - 1), tolerance * std::sqrt(2.0));    // of z²: 2
-  CHECK_LE(std::abs(moments[2]), tolerance * std::sqrt(15.0));       // of z³: 15
-  CHECK_LE(std::abs(moments[3] - 3), tolerance * std::sqrt(96.0));   // of z⁴: 105 - 9
+  CHECK_LE(std::abs(moments[0]), tolerance);                        // variance of z: 1
+  CHECK_LE(std::abs(moments[1] - 1), tolerance * std::sqrt(2.0));   // of z²: 2
+  CHECK_LE(std::abs(moments[2]), tolerance * std::sqrt(15.0));      // of z³: 15
+  CHECK_LE(std::abs(moments[3] - 3), tolerance * std::sqrt(96.0));  // of z⁴: 105 - 9
 }

@@ -1,4 +1,6 @@
 // Shared memory by the path of its file, and processes told apart.
+#include "base/shared_memory.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -9,7 +11,6 @@
 #include <filesystem>
 
 #include "base/process.h"
-#include "base/shared_memory.h"
 #include "check.h"
 #include "child_process.h"
 

@@ -53,7 +53,10 @@ TEST("thread pool survives many short jobs and pauses") {
 TEST("thread pool rethrows and works on") {
   ThreadPool pool(2);
   for (int round = 0; round < 100; ++round) {
-    CHECK_ERROR(pool.parallel_for(64, [](int64_t i) { if (i == 17) fail(ErrorCode::numeric, "task 17 failed"); }),
+    CHECK_ERROR(pool.parallel_for(64,
+                                  [](int64_t i) {
+                                    if (i == 17) fail(ErrorCode::numeric, "task 17 failed");
+                                  }),
                 "task 17 failed");
   }
   std::atomic<int> visits{0};

@@ -38,7 +38,8 @@ std::vector<Json> run(const std::vector<std::string>& arguments) {
 double number(const Json& line, const char* key) {
   double value = 0;
   const Json* found = line.find(key);
-  if (found == nullptr || !found->get_number(value)) fail_at(__FILE__, __LINE__, "no number ", key, " in ", line.dump());
+  if (found == nullptr || !found->get_number(value))
+    fail_at(__FILE__, __LINE__, "no number ", key, " in ", line.dump());
   return value;
 }
 
@@ -81,7 +82,8 @@ TEST("bench: every figure runs on the CPU and reports times and work") {
 
 TEST("bench: a group's work is its tree's, token by token") {
   for (const GroupShape& shape : {GroupShape{16, 24, 4}, GroupShape{1, 9, 1}, GroupShape{5, 2, 3}}) {
-    const ForwardWork actual = group_work(shape.prompt, shape.response, shape.responses), expected = counted_work(shape);
+    const ForwardWork actual = group_work(shape.prompt, shape.response, shape.responses),
+                      expected = counted_work(shape);
     CHECK_EQ(actual.tokens, expected.tokens);
     CHECK_EQ(actual.pairs, expected.pairs);
     CHECK_EQ(actual.head_rows, expected.head_rows);
@@ -123,7 +125,8 @@ TEST("bench: an update may save memory in the ways that the trainer has") {
 }
 
 TEST("bench: the twin's inputs are the models and tokens of the figures") {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("ajet-bench-" + std::to_string(getpid()));
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("ajet-bench-" + std::to_string(getpid()));
   run({"update", "decode", "--models", "small-qwen3", "--exchange", folder});
   std::ifstream updates(folder / "inputs/update.jsonl"), decoding(folder / "inputs/decode.jsonl");
   const std::vector<Json> update = lines_of(updates), decode = lines_of(decoding);

@@ -1,5 +1,6 @@
-// What -fsanitize=alignment calls before an access to an address that is no multiple of the type's alignment, in place of
-// the sanitizer's own runtime: a card ends the kernel then (cudaErrorMisalignedAddress), while the CPU does as it is told.
+// What -fsanitize=alignment calls before an access to an address that is no multiple of the type's alignment, in place
+// of the sanitizer's own runtime: a card ends the kernel then (cudaErrorMisalignedAddress), while the CPU does as it is
+// told.
 #include <cstdint>
 #include <string>
 

@@ -21,8 +21,8 @@ class Fiber {
 
   // Makes the next resume() call entry(argument) on this fiber's stack. What ran there before is forgotten.
   void start(void (*entry)(void*), void* argument);
-  void resume();         // from the owner: runs until the fiber yields or its entry returns
-  void yield();          // from inside: back to the owner
+  void resume();  // from the owner: runs until the fiber yields or its entry returns
+  void yield();   // from inside: back to the owner
   bool finished() const { return finished_; }
 
  private:
@@ -35,7 +35,7 @@ class Fiber {
   void* argument_ = nullptr;
   bool finished_ = true;
 #if !defined(AJET_FIBER_UCONTEXT)
-  void* own_ = nullptr;    // stack pointers
+  void* own_ = nullptr;  // stack pointers
   void* owner_ = nullptr;
 #else
   ucontext_t own_{};

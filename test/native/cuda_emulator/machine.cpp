@@ -157,8 +157,8 @@ void run_block(Machine& m) {
     if (m.error || m.done == m.count) break;
     if (m.at_block + m.done != m.count) {
       for (const Warp& warp : m.warps)
-        if (warp.arrived > 0) fault(std::string(warp.name) + " was reached by " + std::to_string(warp.arrived) +
-                                    " of 32 lanes of a warp");
+        if (warp.arrived > 0)
+          fault(std::string(warp.name) + " was reached by " + std::to_string(warp.arrived) + " of 32 lanes of a warp");
       fault("a block's threads wait for each other");
     }
     release_block(m);

@@ -54,7 +54,7 @@ thread_local int current_card = 0;
 
 struct Device {
   std::map<const char*, size_t> allocations;
-  std::unordered_map<void*, int> opened;  // IPC handles
+  std::unordered_map<void*, int> opened;                 // IPC handles
   std::map<std::pair<int, const void*>, size_t> shared;  // dynamic bytes, by card and kernel
   size_t used = 0;
   size_t limit = default_memory;

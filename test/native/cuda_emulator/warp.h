@@ -34,8 +34,8 @@ void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)
 // ldmatrix.x4: lane l gives the address of row l % 8 of 8x8 matrix l / 8.
 void load_matrix_x4(uint32_t (&r)[4], const void* row, bool transposed);
 
-// A warp's share of a wgmma: rows [first_row, + 16) of c[64, n] = a[64, 16] · b[n, 16]ᵀ (+ c with `add`), with a lane's sums at c as
-// mma_m16n8k16_bf16 has them, one set of four for every eight columns. Sums over k in ascending order.
+// A warp's share of a wgmma: rows [first_row, + 16) of c[64, n] = a[64, 16] · b[n, 16]ᵀ (+ c with `add`), with a lane's
+// sums at c as mma_m16n8k16_bf16 has them, one set of four for every eight columns. Sums over k in ascending order.
 struct WarpgroupProduct {
   float* c;
   int n, first_row;

@@ -39,8 +39,10 @@ TEST("engine, attached: same prompt and seed give the trainer's own tokens and l
     CHECK(outcome.versions == expected.versions);
     CHECK_EQ(outcome.versions.back(), version);
     CHECK_EQ(outcome.cached_tokens, 0);
-    if (version == 0) first = outcome;
-    else CHECK(outcome.logprobs != first.logprobs);
+    if (version == 0)
+      first = outcome;
+    else
+      CHECK(outcome.logprobs != first.logprobs);
     // Asked again, the prompt is found; after the update it must not be.
     CHECK(run_one(attached, make_request(100, prompt, 1)).cached_tokens > 0);
     scale(*model, 1.5F);

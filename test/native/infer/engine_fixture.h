@@ -1,5 +1,5 @@
-// Small random models, and what an engine made of its requests, per choice. AJET_TEST_PIPELINED=1 runs the suite with the
-// next pass queued before the last one's tokens are here, as it is by itself on a CUDA device.
+// Small random models, and what an engine made of its requests, per choice. AJET_TEST_PIPELINED=1 runs the suite with
+// the next pass queued before the last one's tokens are here, as it is by itself on a CUDA device.
 #pragma once
 
 #include <map>

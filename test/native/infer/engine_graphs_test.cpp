@@ -17,8 +17,8 @@ EngineConfig with_graphs(bool recorded) {
 std::vector<Request> requests_of_all_lengths() {
   std::vector<Request> requests;
   for (uint64_t id = 0; id < 6; ++id) {
-    requests.push_back(make_request(id, random_tokens(id, 5 + 9 * static_cast<int32_t>(id)),
-                                    8 + 5 * static_cast<int32_t>(id), id));
+    requests.push_back(
+        make_request(id, random_tokens(id, 5 + 9 * static_cast<int32_t>(id)), 8 + 5 * static_cast<int32_t>(id), id));
     requests.back().sampling.temperature = id % 2 == 0 ? 1.0F : 0.0F;
     if (id == 3) requests.back().sampling.top_p = 0.7F;
   }

@@ -51,8 +51,10 @@ TEST("stress: random requests and cancels end once each, with the results of qui
       for (int steps = random.below(8); steps > 0; --steps) step(engine, outcomes);
       if (random.below(6) == 0) {
         const auto target = static_cast<uint64_t>(random.below(static_cast<int32_t>(id) + 1));
-        if (random.below(2) == 0) engine.cancel(target);
-        else engine.cancel(target, random.below(requests[target].choices));
+        if (random.below(2) == 0)
+          engine.cancel(target);
+        else
+          engine.cancel(target, random.below(requests[target].choices));
         cancelled.insert(target);
       }
       if (random.below(25) == 0) engine.reset_prefix_cache();

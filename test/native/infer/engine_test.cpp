@@ -350,8 +350,7 @@ TEST("engine: fills in what the configuration leaves open") {
   config.kv_bytes = 1 << 20;
   const EngineConfig resolved = Engine(model, config).config();
   const auto bytes = [&](int64_t blocks) {
-    return static_cast<int64_t>(
-        model->backend()->kv_cache_bytes(blocks, shape.layers, shape.kv_heads, shape.head_dim));
+    return static_cast<int64_t>(model->backend()->kv_cache_bytes(blocks, shape.layers, shape.kv_heads, shape.head_dim));
   };
   CHECK_LE(bytes(resolved.kv_blocks), int64_t{1} << 20);
   CHECK(bytes(resolved.kv_blocks + 1) > int64_t{1} << 20);

@@ -55,8 +55,7 @@ TEST("prefix tree: matches token by token") {
   CHECK_EQ(matched(tree, counting(0, 100)), 40);
   CHECK_EQ(matched(tree, counting(0, 7)), 7);
   CHECK_EQ(matched(tree, counting(1, 40)), 0);
-  for (int32_t fork = 1; fork < 40; ++fork)
-    CHECK_EQ(matched(tree, joined(counting(0, fork), counting(500, 30))), fork);
+  for (int32_t fork = 1; fork < 40; ++fork) CHECK_EQ(matched(tree, joined(counting(0, fork), counting(500, 30))), fork);
 }
 
 TEST("prefix tree: siblings that share tokens keep the longest match") {

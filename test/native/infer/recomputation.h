@@ -43,8 +43,8 @@ inline Recomputation recompute(Model& model, const Request& request, const std::
   const std::vector<float> inverse_temperature(sampled, 1.0F / temperature);
   std::vector<float> lse(sampled);
   backend.log_sum_exp(lse, {}, logits, inverse_temperature);
-  backend.gather_logprobs(result.logprobs, logits, inverse_temperature, lse,
-                          std::span(positions).first(sampled), completion);
+  backend.gather_logprobs(result.logprobs, logits, inverse_temperature, lse, std::span(positions).first(sampled),
+                          completion);
   std::vector<SampleRow> sample_rows;
   for (size_t i = 0; i < sampled; ++i) {
     sample_rows.push_back({sampling.temperature, sampling.top_p, sampling.min_p, sampling.top_k,

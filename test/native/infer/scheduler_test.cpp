@@ -44,8 +44,8 @@ struct Simulation {
   void compute(const ScheduledRun& run) {
     uint64_t hash = 0;
     for (int32_t p = 0; p < run.first + run.count; ++p) {
-      hash = extend_hash(hash, p < run.sequence->known() ? run.sequence->tokens[static_cast<size_t>(p)]
-                                                         : draw(*run.sequence, p));
+      hash = extend_hash(
+          hash, p < run.sequence->known() ? run.sequence->tokens[static_cast<size_t>(p)] : draw(*run.sequence, p));
       if (p >= run.first) at(*run.sequence, p) = hash;
       if (at(*run.sequence, p) != hash)
         test::fail_at(__FILE__, __LINE__, "request ", run.sequence->request, ": wrong KV at position ", p);
@@ -152,7 +152,7 @@ TEST("scheduler: equal prompts and shared prefixes are prefilled once") {
     for (int32_t i = 0; i < 37; ++i) prompt.push_back(100 + group);
     for (int member = 0; member < 8; ++member) simulation.add(prompt, 3);
   }
-  CHECK_EQ(simulation.step(), 137);           // one of all
+  CHECK_EQ(simulation.step(), 137);             // one of all
   CHECK_EQ(simulation.step(), 1 + 7 + 3 * 37);  // it decodes; its group's last tokens; one of each other group
   CHECK_EQ(simulation.step(), 8 + 3 + 3 * 7);
   simulation.run_all();

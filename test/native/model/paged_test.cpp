@@ -34,7 +34,8 @@ class PagedSession {
     }
     buffer_ = model.backend()->allocate(
         model.backend()->kv_cache_bytes(blocks_, config.layers, config.kv_heads, config.head_dim));
-    cache_ = {buffer_.data(), model.backend()->compute_dtype(), blocks_, config.layers, config.kv_heads, config.head_dim};
+    cache_ = {buffer_.data(), model.backend()->compute_dtype(), blocks_, config.layers, config.kv_heads,
+              config.head_dim};
   }
 
   // One pass over the next `counts[s]` tokens of each sequence (0: not in this batch).

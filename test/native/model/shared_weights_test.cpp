@@ -1,4 +1,6 @@
 // A model whose weights lie in shared memory, and the same weights read in place by another model.
+#include "model/shared_weights.h"
+
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -9,7 +11,6 @@
 #include "base/shared_memory.h"
 #include "check.h"
 #include "child_process.h"
-#include "model/shared_weights.h"
 #include "model/weights_access.h"
 #include "model_fixtures.h"
 
@@ -79,7 +80,10 @@ TEST("shared weights: an update that fails leaves nothing that is served") {
   auto model = random_model(tiny_config("llama"), 3);
   const auto other = attach(model->share());
   { WeightsUpdate change("test", *model); }
-  { const WeightsPass pass(*other); CHECK(!pass.open()); }
+  {
+    const WeightsPass pass(*other);
+    CHECK(!pass.open());
+  }
   model.reset();
   CHECK_ERROR(WeightsPass{*other}, "they are not whole and are not served");
 }
@@ -111,8 +115,7 @@ TEST("shared weights: without shared memory they stay where they are") {
 void check_refused(const std::function<void(WeightsControl&)>& change, const std::string& message) {
   const auto model = random_model(tiny_config("qwen3"), 3);
   SharedMemory memory = SharedMemory::open(model->share());
-  auto* control =
-      static_cast<WeightsControl*>(memory.map(0, SharedMemory::mapping_alignment, MapAccess::read_write));
+  auto* control = static_cast<WeightsControl*>(memory.map(0, SharedMemory::mapping_alignment, MapAccess::read_write));
   change(*control);
   CHECK_ERROR(attach(memory.path()), message);
 }

@@ -57,8 +57,9 @@ struct TreePasses {
     model.backend()->synchronize();
   }
   std::span<const int32_t> tokens(const RandomTree& segment) const {
-    return std::span(batch.tokens).first(static_cast<size_t>(segment.rows())).subspan(
-        static_cast<size_t>(segment.context_tokens));
+    return std::span(batch.tokens)
+        .first(static_cast<size_t>(segment.rows()))
+        .subspan(static_cast<size_t>(segment.context_tokens));
   }
 
  private:

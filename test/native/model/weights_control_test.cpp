@@ -1,4 +1,6 @@
 // The protocol between the process that writes weights and those that read them: who waits for whom, and who dies when.
+#include "model/weights_control.h"
+
 #include <signal.h>
 
 #include <atomic>
@@ -12,7 +14,6 @@
 #include "base/shared_memory.h"
 #include "check.h"
 #include "child_process.h"
-#include "model/weights_control.h"
 
 namespace ajet::test {
 namespace {

@@ -95,45 +95,35 @@ TEST("reference model: its gradient equals central differences") {
 }
 
 TEST("merged tree: ajet equals the unmerged rows") {
-  check_preset(
-      "ajet", 0.3, [](auto&) {}, true);
+  check_preset("ajet", 0.3, [](auto&) {}, true);
 }
 TEST("merged tree: agentjet equals the unmerged rows") {
-  check_preset(
-      "agentjet", 0.8, [](auto&) {}, true);
+  check_preset("agentjet", 0.8, [](auto&) {}, true);
 }
 TEST("merged tree: trl-grpo equals the unmerged rows") {
-  check_preset(
-      "trl-grpo", 0.3, [](auto&) {}, true);
+  check_preset("trl-grpo", 0.3, [](auto&) {}, true);
 }
 TEST("merged tree: trl-dapo equals the unmerged rows") {
-  check_preset(
-      "trl-dapo", 0.3, [](auto&) {}, true);
+  check_preset("trl-dapo", 0.3, [](auto&) {}, true);
 }
 TEST("merged tree: dr-grpo equals the unmerged rows") {
-  check_preset(
-      "dr-grpo", 0.3, [](auto& c) { c.max_response_length = 12.0; }, true);
+  check_preset("dr-grpo", 0.3, [](auto& c) { c.max_response_length = 12.0; }, true);
 }
 TEST("merged tree: verl-grpo equals the unmerged rows") {
-  check_preset(
-      "verl-grpo", 0.8, [](auto&) {}, true);
+  check_preset("verl-grpo", 0.8, [](auto&) {}, true);
 }
 TEST("merged tree: gspo equals the unmerged rows") {
-  check_preset(
-      "gspo", 5e-4, [](auto&) {}, true);
+  check_preset("gspo", 5e-4, [](auto&) {}, true);
 }
 TEST("merged tree: cispo equals the unmerged rows") {
-  check_preset(
-      "cispo", 1.0, [](auto& c) { c.cispo_high = 2.0; }, true);
+  check_preset("cispo", 1.0, [](auto& c) { c.cispo_high = 2.0; }, true);
 }
 TEST("merged tree: sft equals the unmerged rows") {
-  check_preset(
-      "sft", 0.0, [](auto&) {}, false);
+  check_preset("sft", 0.0, [](auto&) {}, false);
 }
 TEST("merged tree: entropy bonus and each KL equal the unmerged rows") {
   for (const KlKind kl : {KlKind::k1, KlKind::k2, KlKind::k3}) {
-    check_preset(
-        "ajet", 0.3, [kl](auto& c) { c.kl = kl, c.kl_coef = 0.3, c.entropy_coef = 0.05; }, true);
+    check_preset("ajet", 0.3, [kl](auto& c) { c.kl = kl, c.kl_coef = 0.3, c.entropy_coef = 0.05; }, true);
   }
 }
 

@@ -154,8 +154,8 @@ TEST("path cuts: random trees whose paths are longer than a micro-batch, for eve
   uint64_t seed = 40;
   for (const LossCase& loss_case : loss_cases()) {
     ++seed;
-    const RandomStepShape shape{.tasks = 2, .repeats = 2, .agents = 2, .turns = 2,
-                                .vocab = seed % 2 == 0 ? 3 : 13, .longest = 6};
+    const RandomStepShape shape{
+        .tasks = 2, .repeats = 2, .agents = 2, .turns = 2, .vocab = seed % 2 == 0 ? 3 : 13, .longest = 6};
     const RandomStep step = random_step(seed, shape);
     check_budgets(step, loss_case, seed, {1, 3, needed_path(step) - 1});
   }

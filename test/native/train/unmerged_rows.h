@@ -65,7 +65,7 @@ inline Distribution softmax(const double* logits, size_t count, double temperatu
 
 // Log-probs and entropies of each row's entries, flat in row order.
 inline void score_rows(ReferenceModel& model, const UnmergedRows& rows, std::vector<float>& logprob,
-                std::vector<float>& entropy) {
+                       std::vector<float>& entropy) {
   for (size_t r = 0; r < rows.timeline.size(); ++r) {
     const Matrix logits = model.forward(rows.timeline[r]);
     for (const RowEntry& e : rows.entries[r]) {
@@ -78,7 +78,7 @@ inline void score_rows(ReferenceModel& model, const UnmergedRows& rows, std::vec
 
 // Loss over the unmerged rows; gradients are left in `model`.
 inline double unmerged_loss(ReferenceModel& model, ReferenceModel& frozen, const std::vector<OwnedCall>& calls,
-                     const Advantages& advantages, const LossConfig& config) {
+                            const Advantages& advantages, const LossConfig& config) {
   const UnmergedRows rows = unmerge(calls, advantages.kept);
   std::vector<float> logprob, entropy, ref_logprob, ref_entropy, old_logprob;
   score_rows(model, rows, logprob, entropy);

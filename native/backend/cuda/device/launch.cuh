@@ -22,8 +22,8 @@ struct Grid {
   std::source_location where = std::source_location::current();
 };
 
-// Dynamic shared memory that a block may have on every card from compute capability 8.0 on, beside 1 KiB of the kernel's
-// own variables: 8.6, 8.9 and 12.0 have 99 KiB a block. A kernel that wants more asks what the card has.
+// Dynamic shared memory that a block may have on every card from compute capability 8.0 on, beside 1 KiB of the
+// kernel's own variables: 8.6, 8.9 and 12.0 have 99 KiB a block. A kernel that wants more asks what the card has.
 constexpr int64_t least_shared_bytes = 98 << 10;
 
 template <typename... Parameters>
@@ -41,15 +41,14 @@ class TypedLaunch final : public KernelLaunch {
     const emulator::Grid shape{{static_cast<uint32_t>(grid_.blocks), static_cast<uint32_t>(grid_.blocks_y), 1},
                                static_cast<uint32_t>(grid_.threads),
                                static_cast<size_t>(grid_.shared_bytes)};
-    check(emulator::launch(entry, shape, stream, [kernel = kernel_, arguments = arguments_] {
-            std::apply(kernel, arguments);
-          }),
+    check(emulator::launch(entry, shape, stream,
+                           [kernel = kernel_, arguments = arguments_] { std::apply(kernel, arguments); }),
           "a kernel launch", grid_.where);
 #else
     const dim3 blocks(static_cast<unsigned>(grid_.blocks), static_cast<unsigned>(grid_.blocks_y));
     auto arguments = arguments_;
-    auto addresses = std::apply([](auto&... values) { return std::array<void*, sizeof...(values)>{&values...}; },
-                                 arguments);
+    auto addresses =
+        std::apply([](auto&... values) { return std::array<void*, sizeof...(values)>{&values...}; }, arguments);
     check(cudaLaunchKernel(entry, blocks, dim3(static_cast<unsigned>(grid_.threads)), addresses.data(),
                            static_cast<size_t>(grid_.shared_bytes), stream),
           "a kernel launch", grid_.where);
@@ -76,6 +75,8 @@ void launch(Stream& stream, const Grid& grid, void (*kernel)(Parameters...), Arg
   stream.launch(TypedLaunch<Parameters...>(grid, kernel, {static_cast<Parameters>(arguments)...}), grid.where);
 }
 
-__host__ __device__ constexpr int64_t ceil_div(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+__host__ __device__ constexpr int64_t ceil_div(int64_t value, int64_t divisor) {
+  return (value + divisor - 1) / divisor;
+}
 
 }  // namespace ajet::cuda

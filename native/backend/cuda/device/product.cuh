@@ -1,8 +1,8 @@
 // The tensor-core kernel of products.h. A block computes a tile of out, its operands pass through a ring of stages in
 // shared memory (cp.async), warps read them with ldmatrix and accumulate with mma.m16n8k16.
 //
-// Shared memory: a stage holds 64 elements of l. Chunks of 16 bytes are placed at chunk ^ (row & 7) within their row, so
-// that the eight rows that ldmatrix reads at once, and the eight lanes that cp.async writes at once, meet all banks.
+// Shared memory: a stage holds 64 elements of l. Chunks of 16 bytes are placed at chunk ^ (row & 7) within their row,
+// so that the eight rows that ldmatrix reads at once, and the eight lanes that cp.async writes at once, meet all banks.
 #pragma once
 
 #include <type_traits>
@@ -61,8 +61,8 @@ AJET_DEVICE void load_stage(bf16* stage, const Operand& operand, int64_t first, 
   }
 }
 
-// Four 8x8 matrices: 16 outer rows from `row`, 16 of l from `depth`. As operand a: matrices in the order of mma's a; as b
-// (swapped): those of the first eight rows, then those of the second.
+// Four 8x8 matrices: 16 outer rows from `row`, 16 of l from `depth`. As operand a: matrices in the order of mma's a; as
+// b (swapped): those of the first eight rows, then those of the second.
 template <Major major, int rows, bool swapped>
 AJET_DEVICE void load_fragment(uint32_t (&r)[4], const bf16* stage, int row, int depth) {
   using Layout = StageLayout<major, rows>;
@@ -135,11 +135,11 @@ AJET_DEVICE void load_stages(bf16* stage, const Product& product, const TileOrig
 
 // How a block takes part in the sum over l, in depth_steps.
 struct SegmentSteps {
-  int64_t segment;      // of a segment
-  int64_t block;        // of a block: all, or those of one segment (then blockIdx.y is the segment)
-  float* partials;      // [segment][j][i stride], null where a block has all of l
+  int64_t segment;  // of a segment
+  int64_t block;    // of a block: all, or those of one segment (then blockIdx.y is the segment)
+  float* partials;  // [segment][j][i stride], null where a block has all of l
   int64_t partial_stride;
-  uint32_t* arrivals;   // per tile, 0 before and after
+  uint32_t* arrivals;  // per tile, 0 before and after
   friend bool operator==(const SegmentSteps&, const SegmentSteps&) = default;
 };
 
@@ -266,8 +266,7 @@ AJET_DEVICE void finish_tile(const Product& product, const SegmentSteps& steps, 
 
 // With `segmented` a block has all of l and adds its segments up in registers.
 template <typename T, Major a_major, Major b_major, bool segmented>
-__global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
-    product_kernel(Product product, SegmentSteps steps) {
+__global__ void __launch_bounds__(T::threads, T::blocks_per_sm) product_kernel(Product product, SegmentSteps steps) {
   auto* ring = reinterpret_cast<bf16*>(dynamic_shared());
   const TileOrigin origin = tile_origin<T>(product.a.outer, product.b.outer);
   const int64_t first = static_cast<int64_t>(blockIdx.y) * steps.block;

@@ -1,6 +1,6 @@
 // Finds positions in a row's order by descending key, lower column first on ties, without sorting: the row is read once
-// for each of three digits of the key, and its elements counted, and their masses added up, by digit. Masses are integers
-// (fixed point), so that atomics add them up in any order to the same sum.
+// for each of three digits of the key, and its elements counted, and their masses added up, by digit. Masses are
+// integers (fixed point), so that atomics add them up in any order to the same sum.
 #pragma once
 
 #include "backend/cuda/device/vocabulary.cuh"
@@ -18,7 +18,7 @@ AJET_DEVICE float ordered_float(uint32_t key) {
 
 struct Selected {
   uint32_t key;
-  uint64_t tie;        // how many of the same key come before it
+  uint64_t tie;         // how many of the same key come before it
   uint64_t mass_above;  // of all larger keys
 };
 
@@ -81,8 +81,7 @@ AJET_DEVICE void find_digit(SelectionMemory& memory, int bins, bool by_count, ui
 // The element whose predecessors in the order are `target` in number, or have no more mass than `target` while they and
 // it have more. `target` is less than the row's whole. Row has key(column) and mass(key); a block calls it.
 template <typename Row>
-AJET_DEVICE Selected select(const Row& row, int64_t columns, bool by_count, uint64_t target,
-                            SelectionMemory& memory) {
+AJET_DEVICE Selected select(const Row& row, int64_t columns, bool by_count, uint64_t target, SelectionMemory& memory) {
   uint32_t prefix = 0;
   uint64_t mass_above = 0;
 #pragma unroll

@@ -1,5 +1,5 @@
-// Tiles of rows in shared memory, in chunks of 16 bytes that are permuted within a row so that eight lanes that read the
-// same chunk of eight neighbouring rows meet no bank twice.
+// Tiles of rows in shared memory, in chunks of 16 bytes that are permuted within a row so that eight lanes that read
+// the same chunk of eight neighbouring rows meet no bank twice.
 #pragma once
 
 #include "backend/cuda/device/async_copy.cuh"
@@ -24,7 +24,8 @@ struct Tile {
 };
 
 // Starts to fill rows [0, rows) of a tile: row r with the first `cols` elements at row_of(r), or nothing where that is
-// null, and zeros behind. `any` is an address that may be read. Visible after async_commit(), async_wait() and a barrier.
+// null, and zeros behind. `any` is an address that may be read. Visible after async_commit(), async_wait() and a
+// barrier.
 template <typename T, int width, int rows, int threads, typename RowOf>
 AJET_DEVICE void load_tile(T* tile, const T* any, int cols, bool vectorized, const RowOf& row_of) {
   using Layout = Tile<T, width>;

@@ -45,8 +45,7 @@ AJET_DEVICE void multiply_rows(float (&c)[blocks][tiles][4], const float* a, int
   for (int chunk = 0; chunk < Layout::chunks; ++chunk) {
     Four left[2], right[2];
 #pragma unroll
-    for (int i = 0; i < 2; ++i)
-      left[i] = *reinterpret_cast<const Four*>(a + Layout::at(a_row + group + 8 * i, chunk));
+    for (int i = 0; i < 2; ++i) left[i] = *reinterpret_cast<const Four*>(a + Layout::at(a_row + group + 8 * i, chunk));
 #pragma unroll
     for (int n = 0; n < tiles; ++n) {
 #pragma unroll
@@ -55,8 +54,7 @@ AJET_DEVICE void multiply_rows(float (&c)[blocks][tiles][4], const float* a, int
 #pragma unroll
       for (int i = 0; i < 4; ++i)
 #pragma unroll
-        for (int d = 0; d < 4; ++d)
-          c[0][n][i] = fmaf(left[i / 2].values[d], right[i % 2].values[d], c[0][n][i]);
+        for (int d = 0; d < 4; ++d) c[0][n][i] = fmaf(left[i / 2].values[d], right[i % 2].values[d], c[0][n][i]);
     }
   }
 }
@@ -156,8 +154,10 @@ struct LeftOperand<float, blocks, tiles> {
 
 template <typename T, int blocks, int tiles>
 AJET_DEVICE LeftOperand<T, blocks, tiles> left_operand(float* staging) {
-  if constexpr (sizeof(T) == 2) return {};
-  else return {staging};
+  if constexpr (sizeof(T) == 2)
+    return {};
+  else
+    return {staging};
 }
 
 // c[m][n] += left[m] · b[b_row ..., 8 n ...]
@@ -170,8 +170,8 @@ AJET_DEVICE void multiply_left(float (&c)[blocks][width / 8][4], const LeftOpera
 #pragma unroll
     for (int n = 0; n < width / 8; n += 2) {
       uint32_t right[4];
-      load_matrix_x4_transposed(
-          right, b + Tile<bf16, width>::at(b_row + 16 * k + matrix % 2 * 8 + line, n + matrix / 2));
+      load_matrix_x4_transposed(right,
+                                b + Tile<bf16, width>::at(b_row + 16 * k + matrix % 2 * 8 + line, n + matrix / 2));
       const uint32_t even[2] = {right[0], right[1]}, odd[2] = {right[2], right[3]};
 #pragma unroll
       for (int m = 0; m < blocks; ++m) {

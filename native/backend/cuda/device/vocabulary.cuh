@@ -1,5 +1,5 @@
-// The softmax over a row of logits in chunks of the vocabulary: the same cuts for sampler and trainer and for any number
-// of rows, so that log-sum-exp is the same to the bit. A block has one chunk of one row, 16 columns a thread.
+// The softmax over a row of logits in chunks of the vocabulary: the same cuts for sampler and trainer and for any
+// number of rows, so that log-sum-exp is the same to the bit. A block has one chunk of one row, 16 columns a thread.
 #pragma once
 
 #include "backend/cuda/device/rows.cuh"

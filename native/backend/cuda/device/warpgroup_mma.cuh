@@ -83,6 +83,7 @@ AJET_DEVICE void pin_sums(float (&c)[tiles][4]) {
 #define AJET_SUMS_1(j) "+f"(c[j][0]), "+f"(c[j][1]), "+f"(c[j][2]), "+f"(c[j][3])
 #define AJET_SUMS_4(j) AJET_SUMS_1(j), AJET_SUMS_1(j + 1), AJET_SUMS_1(j + 2), AJET_SUMS_1(j + 3)
 #define AJET_SUMS_16(j) AJET_SUMS_4(j), AJET_SUMS_4(j + 4), AJET_SUMS_4(j + 8), AJET_SUMS_4(j + 12)
+// clang-format off
 #define AJET_WGMMA(n, registers, a_operand, b_operand, add_operand, ...)                                  \
   asm volatile(                                                                                           \
       "{.reg .pred add; setp.ne.b32 add, " add_operand ", 0;\n"                                           \
@@ -96,6 +97,7 @@ AJET_DEVICE void pin_sums(float (&c)[tiles][4]) {
 #define AJET_REGISTERS_64                                                                                 \
   AJET_REGISTERS_32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53," \
                     "%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+// clang-format on
 #endif
 
 // Queues c = a · bᵀ (+ c with `add`) over 16 elements for the warpgroup; a and b are matrix_descriptor()s of 64 and of

@@ -1,5 +1,5 @@
-// The product of products.h by warpgroups (device/warpgroup_mma.cuh): the tile's ring of stages and its output are those
-// of product.cuh, whose stages already lie as wgmma reads them.
+// The product of products.h by warpgroups (device/warpgroup_mma.cuh): the tile's ring of stages and its output are
+// those of product.cuh, whose stages already lie as wgmma reads them.
 //
 // The tensor cores work on one stage while the threads wait for the next: a stage is loaded anew only when the products
 // of the step after it have been queued and its own have ended.
@@ -22,7 +22,8 @@ struct WarpgroupTile : ProductTile<a_rows, b_rows, a_rows / 16, warps_b, stages,
 // Queues the products of one stage, l ascending. With `first` the sums begin with them.
 template <typename T>
 AJET_DEVICE void queue_stage(Accumulators<T>& sums, const bf16* stage, bool first) {
-  const int a_row = warp_index() % T::warps_a / warpgroup_warps * 64, b_row = warp_index() / T::warps_a * T::warp_b_rows;
+  const int a_row = warp_index() % T::warps_a / warpgroup_warps * 64,
+            b_row = warp_index() / T::warps_a * T::warp_b_rows;
   const bf16* a = stage + a_row * T::depth;
   const bf16* b = stage + (T::a_rows + b_row) * T::depth;
   pin_sums(sums[0]);
