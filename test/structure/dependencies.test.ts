@@ -132,9 +132,10 @@ describe("C++", () => {
 
   it("starts kernels through launch(), and ignores no error of CUDA's in silence", () => {
     const wrong = filesBelow("native/backend/cuda", /\.(h|cpp|cu|cuh)$/).filter((file) => {
-      const text = readFileSync(join(ROOT, file), "utf8").replace(/\/\/.*$/gm, "");
+      const code = readFileSync(join(ROOT, file), "utf8").replace(/\/\/.*$/gm, "");
+      const text = code.replace(/^#.*$/gm, ";").replace(/\s+/g, " "); // a call may begin a line within another's arguments
       const launches = /<<</.test(text) && !file.endsWith("/launch.cuh");
-      const unchecked = /(^|[;{}]|\) )\s*cuda(?!GetError(String|Name))[A-Z]\w*\(/m.test(text);
+      const unchecked = /(^|[;{}]|\) ) ?cuda(?!GetError(String|Name))[A-Z]\w*\(/.test(text);
       return launches || unchecked;
     });
     expect(wrong).toEqual([]);
