@@ -4,6 +4,7 @@ import { ConfigError, DisposedError } from "../native/errors.js";
 import { findPython, type PythonInterpreter } from "./python-interpreter.js";
 import { findIsolations, type Isolation, type IsolationName, noIsolation } from "./python-isolation.js";
 import { type PythonLimits, PythonProcess, PythonProcessGone } from "./python-process.js";
+import { MAX_CALLS } from "./python-zygote.js";
 
 export interface PythonSandboxOptions {
   /** Run without isolation where none works here. */
@@ -20,7 +21,7 @@ export interface PythonSandboxOptions {
   outputBytes?: number;
   /** Wall-clock limit of a call, default 20 s: CPU time, which repeats, should end a loop first. */
   timeoutMs?: number;
-  /** Calls that run at once, default one per core; the others wait, and their clocks with them. */
+  /** Calls that run at once, default one per core and at most 256; the others wait, and their clocks with them. */
   maxConcurrent?: number;
 }
 
@@ -113,7 +114,7 @@ class ProcessSandbox implements PythonSandbox {
     this.description = `${how.description} (Python ${python.version}, ${python.path})`;
     this.live = process;
     this.process = Promise.resolve(process);
-    this.free = options.maxConcurrent ?? availableParallelism();
+    this.free = Math.min(options.maxConcurrent ?? availableParallelism(), MAX_CALLS);
     this.timeoutMs = options.timeoutMs ?? 20_000;
   }
 
