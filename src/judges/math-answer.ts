@@ -82,7 +82,8 @@ export function answersEqual(answer: string, reference: string): boolean {
 
 /** `x = 5` means 5. */
 function rightHandSide(text: string): string {
-  return text.replace(/^[^=]*[a-z][^=]*=\s*(?=[^=]*$)/i, "");
+  const [left = "", right, ...more] = text.split("=");
+  return right !== undefined && more.length === 0 && /[a-z]/i.test(left) ? right : text;
 }
 
 function textOf(text: string): string {
