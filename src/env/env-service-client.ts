@@ -3,6 +3,7 @@ import type { GymStep } from "../agent/gym-env.js";
 import type { ChatMessage } from "../agent/task.js";
 import { ConfigError, NetworkError } from "../native/errors.js";
 import { reasonOf } from "../native/fetch-failure.js";
+import { patientFetch } from "../native/patient-fetch.js";
 import { firstMessages, messagesOf } from "./env-messages.js";
 
 /** How an environment service is reached; the values of `task_reader.env_service`. */
@@ -121,7 +122,7 @@ export class EnvServiceClient {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(`${this.#url}/${path}`, {
+      response = await patientFetch(`${this.#url}/${path}`, {
         method: "POST",
         headers: HEADERS,
         body: JSON.stringify(whole),

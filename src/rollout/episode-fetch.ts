@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
+import { patientFetch } from "../native/patient-fetch.js";
 import { CALL_ORDINAL_HEADER } from "../serve/call-numbers.js";
 
 type Fetch = typeof globalThis.fetch;
 
 // As they were before any user code: a workflow that replaces `fetch` replaces its own only.
-const { fetch, AbortSignal, Headers, Request } = globalThis;
+const { AbortSignal, Headers, Request } = globalThis;
 
 /**
  * The `fetch` of one episode. It numbers equal requests of one agent to the episode's endpoints at the moment they are made: which of
@@ -29,7 +30,7 @@ export function episodeFetch(baseUrls: readonly string[], signal: AbortSignal): 
       if (!headers.has(CALL_ORDINAL_HEADER)) headers.set(CALL_ORDINAL_HEADER, String(count(agent, url, init.body)));
       numbered.headers = headers;
     }
-    return fetch(input, numbered);
+    return patientFetch(input, numbered);
   };
 }
 

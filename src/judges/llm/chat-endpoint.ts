@@ -1,4 +1,5 @@
 import type { LlmQuestion } from "../../agent/judge.js";
+import { patientFetch } from "../../native/patient-fetch.js";
 import type { LlmSettings } from "./llm-settings.js";
 
 /** A try that failed. */
@@ -45,7 +46,7 @@ export class ChatEndpoint {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(this.url, {
+      response = await patientFetch(this.url, {
         method: "POST",
         headers: {
           "content-type": "application/json",
