@@ -4,6 +4,7 @@ import type { ChatMessage } from "../agent/task.js";
 import { ConfigError, NetworkError } from "../native/errors.js";
 import { reasonOf } from "../native/fetch-failure.js";
 import { patientFetch } from "../native/patient-fetch.js";
+import { timeLimit } from "../native/time-limit.js";
 import { firstMessages, messagesOf } from "./env-messages.js";
 
 /** How an environment service is reached; the values of `task_reader.env_service`. */
@@ -97,7 +98,7 @@ export class EnvServiceClient {
 
   /** True where the service answers. */
   async isHealthy(): Promise<boolean> {
-    const signal = AbortSignal.timeout(this.settings.timeout_s * 1000);
+    const signal = timeLimit(this.settings.timeout_s * 1000);
     return fetch(`${this.#url}/healthz`, { signal }).then(
       (response) => response.ok,
       () => false,
@@ -117,7 +118,7 @@ export class EnvServiceClient {
 
   async #post(path: string, body: EnvRequest, signal?: AbortSignal): Promise<Record<string, unknown>> {
     const { timeout_s } = this.settings;
-    const limit = AbortSignal.timeout(timeout_s * 1000);
+    const limit = timeLimit(timeout_s * 1000);
     const whole = { task_id: null, instance_id: null, messages: {}, params: {}, ...body };
     let response: Response;
     let text: string;

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => lake.stop());
 
-const settingsOf = (env_url: string) => ({ env_url, env_type: "frozenlake", timeout_s: 5, attempts: 2 });
+const settingsOf = (env_url: string) => ({ env_url, env_type: "frozenlake", timeout_s: 60, attempts: 2 });
 const client = () => new EnvServiceClient(settingsOf(lake.url));
 const reader = () => new EnvServiceTaskReader(settingsOf(lake.url), { training: "train", validation: "dev" });
 
@@ -81,7 +81,7 @@ describe("a service that misbehaves", () => {
       let text = "";
       request.on("data", (chunk) => (text += chunk));
       request.on("end", () => {
-        asked.push({ path: request.url as string, body: JSON.parse(text) });
+        asked.push({ path: request.url as string, body: JSON.parse(text || "null") });
         const { status = 200, body, after = 0 } = (answers.length > 1 ? answers.shift() : answers[0]) as Answer;
         setTimeout(() => response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body)), after);
       });
@@ -167,16 +167,25 @@ describe("a service that misbehaves", () => {
     });
   });
 
+  // The first is no whole number of milliseconds, the second longer than a timer runs.
+  it.each([32.2, 1e10])("has %d s to answer where the settings say so", async (timeout_s) => {
+    const { url } = await service({ body: { data: 1 }, after: 20 });
+    const unhurried = new EnvServiceClient({ ...settingsOf(url), timeout_s });
+    expect(await unhurried.evaluate("i")).toBe(1);
+    expect(await unhurried.isHealthy()).toBe(true);
+  });
+
   it.each([
     [{ body: { success: false, error: "out of maps" } }, /refuses \/evaluate: out of maps/],
     [{ body: { data: "high" } }, /a finite number as `data` .* received "high"/],
     [{ body: "<html>" }, /a JSON object .*<html>/],
-    [{ body: { data: 1 }, after: 60_000 }, /no answer within 0.2 s/],
-  ])("is named with what it did: %j", async (answer, message) => {
+    [{ body: { data: 1 }, after: 600_000 }, /no answer within 0.2 s/],
+  ])("is named with what it did: %j", async (answer: Answer, message) => {
     const { url } = await service(answer);
-    await expect(
-      new EnvServiceClient({ ...settingsOf(url), timeout_s: 0.2, attempts: 1 }).evaluate("i"),
-    ).rejects.toThrow(message);
+    const timeout_s = answer.after === undefined ? 60 : 0.2;
+    await expect(new EnvServiceClient({ ...settingsOf(url), timeout_s, attempts: 1 }).evaluate("i")).rejects.toThrow(
+      message,
+    );
   });
 
   it("cannot be reached", async () => {
@@ -212,9 +221,10 @@ describe("an episode's environment", () => {
     expect(lake.instances).toBe(before);
     const limit = new AbortController();
     void inEnvironment(config(), task("dev-7"), limit.signal, () => new Promise(() => {}));
-    await expect.poll(() => lake.instances).toBe(before + 1);
+    const patience = { timeout: 60_000 };
+    await expect.poll(() => lake.instances, patience).toBe(before + 1);
     limit.abort();
-    await expect.poll(() => lake.instances).toBe(before);
+    await expect.poll(() => lake.instances, patience).toBe(before);
   });
 
   it("is none where tasks come from elsewhere", async () => {

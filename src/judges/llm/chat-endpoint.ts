@@ -1,5 +1,6 @@
 import type { LlmQuestion } from "../../agent/judge.js";
 import { patientFetch } from "../../native/patient-fetch.js";
+import { timeLimit } from "../../native/time-limit.js";
 import type { LlmSettings } from "./llm-settings.js";
 
 /** A try that failed. */
@@ -42,7 +43,7 @@ export class ChatEndpoint {
   /** The answer's text. @throws EndpointError */
   async complete(body: string, signal: AbortSignal): Promise<string> {
     const { apiKey, timeoutMs } = this.settings;
-    const limit = AbortSignal.timeout(timeoutMs);
+    const limit = timeLimit(timeoutMs);
     let response: Response;
     let text: string;
     try {
