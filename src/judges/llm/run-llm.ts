@@ -88,14 +88,14 @@ export class RunLlm implements JudgeLlm {
     } catch (error) {
       // Noted before the next in line gets this call's place.
       const { retryAfterMs = 0 } = error as Partial<EndpointError>;
-      if (retryAfterMs <= LONGEST_PAUSE_MS) this.pauseEnds = Math.max(this.pauseEnds, Date.now() + retryAfterMs);
+      if (retryAfterMs <= LONGEST_PAUSE_MS) this.pauseEnds = Math.max(this.pauseEnds, performance.now() + retryAfterMs);
       throw error;
     }
   }
 
   /** Waits until the endpoint takes calls again. */
   private async pause(): Promise<void> {
-    for (let left = this.pauseEnds - Date.now(); left > 0; left = this.pauseEnds - Date.now()) {
+    for (let left = this.pauseEnds - performance.now(); left > 0; left = this.pauseEnds - performance.now()) {
       await sleep(left, undefined, { signal: this.closing.signal });
     }
   }

@@ -66,7 +66,7 @@ export class LocalEndpoint {
         number: this.requests.length + 1,
         body: JSON.parse(text),
         headers: request.headers,
-        atMs: Date.now(),
+        atMs: performance.now(),
       };
       this.requests.push(seen);
       const { answer = "", status = 200, headers = {}, raw, delayMs = 0, hangUp } = this.behave(seen);

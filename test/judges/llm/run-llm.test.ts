@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { AnswerCache } from "../../../src/judges/llm/answer-cache.js";
 import { retryAfter } from "../../../src/judges/llm/chat-endpoint.js";
 import type { LlmSettings } from "../../../src/judges/llm/llm-settings.js";
@@ -112,6 +112,15 @@ describe("an endpoint that misbehaves", () => {
     expect(await Promise.all([llm.ask(question("a")), llm.ask(question("b"))])).toEqual(["yes", "yes"]);
     const [first, ...others] = endpoint.requests.map(({ atMs }) => atMs) as [number, ...number[]];
     for (const time of others) expect(time - first).toBeGreaterThanOrEqual(950);
+  });
+
+  it("is asked again though somebody sets the clock back", async () => {
+    failing(1, { status: 429, headers: { "retry-after-ms": "200" } });
+    const { now } = Date;
+    let hours = 0;
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now() - 3_600_000 * hours++);
+    onTestFinished(() => clock.mockRestore());
+    expect(await open().ask(question("x"))).toBe("at last");
   });
 
   it("is given up where it asks for a pause beyond any patience", async () => {
