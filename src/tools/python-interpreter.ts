@@ -14,6 +14,8 @@ export interface PythonInterpreter {
 }
 
 const OLDEST = [3, 9] as const;
+/** A busy machine may take long to start an interpreter. */
+export const START_MS = 60_000;
 const DESCRIBE =
   "import json, sys; print(json.dumps([sys.executable, list(sys.version_info[:3]), " +
   "[sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]]))";
@@ -27,7 +29,8 @@ export async function findPython(preferred?: string): Promise<PythonInterpreter>
     try {
       return await describePython(candidate);
     } catch (error) {
-      problems.push(`${candidate}: ${(error as Error).message.split("\n")[0]}`);
+      const { killed, message } = error as Error & { killed?: boolean };
+      problems.push(`${candidate}: ${killed ? `no answer within ${START_MS / 1000} s` : message.split("\n")[0]}`);
     }
   }
   throw new ConfigError(
@@ -37,7 +40,7 @@ export async function findPython(preferred?: string): Promise<PythonInterpreter>
 }
 
 async function describePython(path: string): Promise<PythonInterpreter> {
-  const { stdout } = await promisify(execFile)(path, ["-I", "-S", "-c", DESCRIBE], { timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(path, ["-I", "-S", "-c", DESCRIBE], { timeout: START_MS });
   const [executable, version, prefixes] = JSON.parse(stdout) as [string, number[], string[]];
   const [major = 0, minor = 0] = version;
   if (major !== OLDEST[0] || minor < OLDEST[1]) throw new Error(`it is Python ${version.join(".")}`);

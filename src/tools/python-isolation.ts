@@ -115,7 +115,7 @@ function withoutAddressRandomisation(): string[] {
 
 function works(program: string, args: string[]): boolean {
   try {
-    execFileSync(program, args, { stdio: "ignore", timeout: 10_000 });
+    execFileSync(program, args, { stdio: "ignore" });
     return true;
   } catch {
     return false;

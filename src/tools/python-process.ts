@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import type { PythonResult } from "../agent/tools.js";
-import type { PythonInterpreter } from "./python-interpreter.js";
+import { type PythonInterpreter, START_MS } from "./python-interpreter.js";
 import type { Isolation } from "./python-isolation.js";
 import { LIMITS, PYTHON_ZYGOTE } from "./python-zygote.js";
 
@@ -16,7 +16,6 @@ export interface PythonLimits {
 /** The process is gone, and the call with it: the call may be repeated in a new one. */
 export class PythonProcessGone extends Error {}
 
-const START_MS = 20_000;
 const RESPONSE_HEADER_BYTES = 17;
 const STDERR_KEPT = 2000;
 
@@ -34,11 +33,16 @@ export class PythonProcess {
   private stderr = "";
   private nextId = 1;
   private gone = false;
+  /** Why it was killed here. */
+  private late: string | undefined;
 
   /** Starts the interpreter; rejects with what it said where it does not come up. */
   static async start(python: PythonInterpreter, isolation: Isolation, limits: PythonLimits): Promise<PythonProcess> {
     const process = new PythonProcess(python, isolation, limits);
-    const timer = setTimeout(() => process.child.kill("SIGKILL"), START_MS);
+    const timer = setTimeout(() => {
+      process.late = `it was not up within ${START_MS / 1000} s`;
+      process.child.kill("SIGKILL");
+    }, START_MS);
     try {
       await new Promise<PythonResult>((resolve, reject) => process.pending.set(0, { resolve, reject }));
     } finally {
@@ -131,7 +135,7 @@ export class PythonProcess {
   private end(reason: string, ended: () => void): void {
     this.gone = true;
     const said = this.stderr.trim().split("\n").at(-1);
-    const error = new PythonProcessGone(`The Python process ended (${reason})${said ? `: ${said}` : ""}.`);
+    const error = new PythonProcessGone(`The Python process ended (${this.late ?? reason})${said ? `: ${said}` : ""}.`);
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();
     ended();

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import type { PythonResult } from "../agent/tools.js";
 import { ConfigError, DisposedError } from "../native/errors.js";
-import { findPython, type PythonInterpreter } from "./python-interpreter.js";
+import { findPython, type PythonInterpreter, START_MS } from "./python-interpreter.js";
 import { findIsolations, type Isolation, type IsolationName, noIsolation } from "./python-isolation.js";
 import { type PythonLimits, PythonProcess, PythonProcessGone } from "./python-process.js";
 import { MAX_CALLS } from "./python-zygote.js";
@@ -87,7 +87,7 @@ async function startProbed(
   limits: PythonLimits,
 ): Promise<PythonProcess> {
   const process = await PythonProcess.start(python, isolation, limits);
-  const { stdout, stderr } = await process.run(isolation.name === "none" ? "print(6 * 7)" : PROBE, 10_000);
+  const { stdout, stderr } = await process.run(isolation.name === "none" ? "print(6 * 7)" : PROBE, START_MS);
   if (stdout.trim() === "42") return process;
   await process.stop();
   throw new Error(`the probe said ${JSON.stringify(stdout + stderr)}`);

@@ -1,7 +1,8 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { findExecutable } from "../../src/tools/python-interpreter.js";
 import { createPythonSandbox, type PythonSandbox } from "../../src/tools/python-sandbox.js";
 
@@ -73,7 +74,11 @@ describe.each(available)("python sandbox by %s", (isolation) => {
   });
 
   it("reaches no network", async () => {
-    const connect = await run("import socket\nsocket.create_connection(('127.0.0.1', 22), 2)");
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const connect = await run(`import socket\nsocket.create_connection(('127.0.0.1', ${port}), 2)`);
     expect(connect.exitCode).toBe(1);
     expect((await run("import socket\nsocket.create_connection(('192.0.2.1', 80), 2)")).stderr).toMatch(
       /Network is unreachable/,
@@ -238,13 +243,9 @@ describe("python sandbox without isolation", () => {
     await sandbox.dispose();
   });
 
-  it("names the remedy where nothing isolates", async () => {
-    const path = process.env.PATH;
-    process.env.PATH = "/nowhere";
-    try {
-      await expect(createPythonSandbox({ isolation: "bubblewrap", python: "/usr/bin/env" })).rejects.toThrow(/Python/);
-    } finally {
-      process.env.PATH = path;
-    }
+  it("is refused without Python, and where nothing isolates, with the remedy", async () => {
+    await expect(createPythonSandbox({ python: "/usr/bin/env" })).rejects.toThrow(/needs Python .*apt-get install/);
+    // In so little memory no interpreter can show that it is isolated.
+    await expect(createPythonSandbox({ memoryBytes: 1 << 20 })).rejects.toThrow(/Install bubblewrap .*--unsafe-tools/);
   });
 });

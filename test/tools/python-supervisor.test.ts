@@ -1,7 +1,9 @@
 import type { ChildProcess } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createPythonSandbox, type PythonSandboxOptions } from "../../src/tools/python-sandbox.js";
+import { temporaryFolder } from "../cli/ajet.js";
 
 /** A machine may be slow. */
 const PATIENCE = { timeout: 60_000 };
@@ -77,5 +79,20 @@ describe("the supervisor of the python sandbox", () => {
     await disposed;
     await ended;
     await expect.poll(() => statOf(program?.pid as number)?.state ?? "Z", PATIENCE).toBe("Z");
+  });
+
+  it("is told of as late where it does not come up, not as killed", async () => {
+    const folder = temporaryFolder();
+    const python = join(folder, "python");
+    writeFileSync(python, `#!/bin/sh\n[ "$1" = -I ] && echo '["${python}", [3, 12, 0], []]' || exec sleep 1000\n`);
+    for (const path of [folder, python]) chmodSync(path, 0o755);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const opening = expect(createPythonSandbox({ python, unsafe: true, isolation: "none" })).rejects.toThrow(
+      /Tried: none: The Python process ended \(it was not up within 60 s\)/,
+    );
+    while (vi.getTimerCount() === 0) await new Promise(setImmediate);
+    vi.advanceTimersByTime(60_000);
+    await opening;
   });
 });
