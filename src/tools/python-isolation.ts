@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { machine } from "node:os";
-import { findExecutable, type PythonInterpreter } from "./python-interpreter.js";
+import { findExecutable, type PythonInterpreter, START_MS } from "./python-interpreter.js";
 
 /** How the sandbox's processes are kept from the machine. */
 export type IsolationName = "bubblewrap" | "unshare" | "none";
@@ -115,7 +115,7 @@ function withoutAddressRandomisation(): string[] {
 
 function works(program: string, args: string[]): boolean {
   try {
-    execFileSync(program, args, { stdio: "ignore" });
+    execFileSync(program, args, { stdio: "ignore", timeout: START_MS });
     return true;
   } catch {
     return false;
