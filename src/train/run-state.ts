@@ -29,6 +29,8 @@ export interface RunState {
   format: 1;
   /** Updates done. */
   step: number;
+  /** The evaluation after this step is still to come: the run was stopped in it. */
+  evaluation_due?: boolean;
   totals: RunTotals;
   /** Evaluations before training; absent when switched off. */
   before?: EvaluationResult;

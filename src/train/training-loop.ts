@@ -83,18 +83,16 @@ export class TrainingLoop {
 
   async #runSteps(): Promise<Summary> {
     const { config, folder } = this.options;
-    const { val_before_train, test_freq, save_freq } = config.trainer_common;
+    const { val_before_train, test_freq } = config.trainer_common;
     if (this.state.before === undefined && val_before_train) {
       const before = await this.#evaluate("before training");
       if (before) this.state.before = before;
     }
-    let latest: EvaluationResult | undefined;
+    let latest = this.state.evaluation_due ? await this.#endStep() : undefined;
     while (this.state.step < this.plan.totalSteps) {
       await this.#step(this.state.step + 1);
-      const done = this.state.step;
-      latest = isDue(done, test_freq) ? await this.#evaluate(`after step ${done}`) : undefined;
-      const isBest = this.#noteBest(latest);
-      if (isBest || isDue(done, save_freq)) await this.#save();
+      this.state.evaluation_due = isDue(this.state.step, test_freq);
+      latest = await this.#endStep();
     }
     const after = latest ?? (await this.#evaluate("after training"));
     this.#noteBest(after);
@@ -102,6 +100,16 @@ export class TrainingLoop {
     const summary = summarise(config.project_name, this.state, this.plan.held, after);
     writeJsonAtomically(folder.summaryFile, summary);
     return summary;
+  }
+
+  /** Evaluates and saves where that is due after the state's step. */
+  async #endStep(): Promise<EvaluationResult | undefined> {
+    const { step, evaluation_due } = this.state;
+    const result = evaluation_due ? await this.#evaluate(`after step ${step}`) : undefined;
+    this.state.evaluation_due = false;
+    const isBest = this.#noteBest(result);
+    if (isBest || isDue(step, this.options.config.trainer_common.save_freq)) await this.#save();
+    return result;
   }
 
   async #step(step: number): Promise<void> {
