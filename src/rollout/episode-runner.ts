@@ -175,7 +175,7 @@ export class EpisodeRunner {
     const calls: CallRecord[] = [];
     const start = performance.now();
     using limit = new JobLimit(signal);
-    limit.start("The episode", timeoutMs);
+    const onStart = () => limit.start("The episode", timeoutMs);
     const isTraining = phase.mode === "train";
     const session = {
       apiKey,
@@ -197,9 +197,7 @@ export class EpisodeRunner {
       },
       onContextOverflow: () => watch.onContextOverflow(),
       onEpisode: (event) =>
-        event === "taken"
-          ? limit.start("The episode", timeoutMs)
-          : limit.start("Waiting for an agent to take the episode", agentWaitMs),
+        event === "taken" ? onStart() : limit.start("Waiting for an agent to take the episode", agentWaitMs),
     });
     untrained?.server?.open({
       ...session,
@@ -217,7 +215,7 @@ export class EpisodeRunner {
     try {
       const workflowTask = { task, episodeUuid: uuid, sample, step: phase.step, mode: phase.mode };
       const routes = untrained && routesOf(untrained, apiKey);
-      const job = { workflowTask, baseUrl: server.baseUrl, apiKey, routes, alone, beginJudging };
+      const job = { workflowTask, baseUrl: server.baseUrl, apiKey, routes, alone, onStart, beginJudging };
       outcome = await executor.execute(job, limit.signal);
       if (isJudged && outcome.kind === "failed") outcome = asJudgeFailure(outcome);
     } finally {

@@ -55,6 +55,8 @@ export interface EpisodeJob {
   routes?: AgentRoutes | undefined;
   /** Run it in a thread of its own. */
   alone: boolean;
+  /** Called when a thread has it: its time counts from here on. */
+  onStart?: () => void;
   /** Called when the workflow is done and its judge is about to start: gives what was said in the episode. */
   beginJudging?: () => EpisodeTrace;
 }
@@ -63,6 +65,8 @@ export interface EpisodeJob {
 export interface GroupJob {
   episodes: readonly JudgedEpisode[];
   alone: boolean;
+  /** As an episode's. */
+  onStart?: () => void;
 }
 
 export interface JobFailure {

@@ -54,8 +54,8 @@ export class GroupJudging {
     for (let alone = false; ; ) {
       if (signal?.aborted) throw new AbortError("The rollout was cancelled", { cause: signal.reason });
       using limit = new JobLimit(signal);
-      limit.start("The judge", this.timeoutMs);
-      const outcome = await this.executor.judgeGroup({ episodes, alone }, limit.signal);
+      const onStart = () => limit.start("The judge", this.timeoutMs);
+      const outcome = await this.executor.judgeGroup({ episodes, alone, onStart }, limit.signal);
       if (outcome.kind === "interrupted") alone ||= outcome.alone;
       else if (outcome.kind === "judged") {
         return { judgements: outcome.judgements as readonly Judgement[], unrepeatable: outcome.unrepeatable };

@@ -34,6 +34,7 @@ export class InProcessExecutor implements EpisodeExecutor {
 
   async execute(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
     if (!this.classes) await this.start();
+    job.onStart?.();
     const { config, runPython, llm } = this.options;
     const controller = new AbortController();
     const { baseUrl, apiKey, routes } = job;
@@ -50,7 +51,8 @@ export class InProcessExecutor implements EpisodeExecutor {
     });
   }
 
-  async judgeGroup({ episodes }: GroupJob, signal: AbortSignal): Promise<GroupOutcome> {
+  async judgeGroup({ episodes, onStart }: GroupJob, signal: AbortSignal): Promise<GroupOutcome> {
+    onStart?.();
     const { config, llm } = this.options;
     const { judge } = this.classes ?? {};
     const controller = new AbortController();

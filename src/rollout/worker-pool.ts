@@ -29,11 +29,11 @@ export class WorkerPool implements EpisodeExecutor {
   }
 
   execute(job: EpisodeJob, signal: AbortSignal): Promise<EpisodeOutcome> {
-    return this.onThread(job.alone, (thread) => thread.run(job, signal));
+    return this.onThread(job, (thread) => thread.run(job, signal));
   }
 
   judgeGroup(job: GroupJob, signal: AbortSignal): Promise<GroupOutcome> {
-    return this.onThread(job.alone, (thread) => thread.judgeGroup(job, signal));
+    return this.onThread(job, (thread) => thread.judgeGroup(job, signal));
   }
 
   async dispose(): Promise<void> {
@@ -42,8 +42,15 @@ export class WorkerPool implements EpisodeExecutor {
     await Promise.all(all.map(async (thread) => (await thread?.catch(() => undefined))?.terminate()));
   }
 
-  private onThread<T>(alone: boolean, run: (thread: WorkerThread) => Promise<T>): Promise<T> {
-    return alone ? this.runAlone(run) : this.runShared(run);
+  private onThread<T>(
+    { alone, onStart }: EpisodeJob | GroupJob,
+    run: (thread: WorkerThread) => Promise<T>,
+  ): Promise<T> {
+    const start = (thread: WorkerThread) => {
+      onStart?.();
+      return run(thread);
+    };
+    return alone ? this.runAlone(start) : this.runShared(start);
   }
 
   private async runShared<T>(run: (thread: WorkerThread) => Promise<T>): Promise<T> {

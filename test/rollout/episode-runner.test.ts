@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Model } from "../../src/native/model.js";
 import { CallAudit, describeFailures, selectCalls, verdictsOf } from "../../src/rollout/audit.js";
-import type { EpisodeRequest, EpisodeResult } from "../../src/rollout/episode.js";
+import type { EpisodeExecutor, EpisodeRequest, EpisodeResult } from "../../src/rollout/episode.js";
 import {
   EpisodeRunner,
   type EpisodeRunnerOptions,
@@ -180,6 +181,23 @@ describe("EpisodeRunner", () => {
     expect(hung?.droppedCalls.every(({ reason }) => reason === "episode_timeout")).toBe(true);
     expect(hung?.unrepeatable).toHaveLength(1);
     expect(good?.error).toBeUndefined();
+  });
+
+  it("does not count the wait for a thread as an episode's time", async () => {
+    const score = { reward: 1, isSuccess: true, metadata: {}, logMetrics: {} };
+    const executor: EpisodeExecutor = {
+      start: async () => {},
+      dispose: async () => {},
+      judgeGroup: async () => ({ kind: "interrupted", alone: false }),
+      execute: async ({ onStart }, signal) => {
+        await sleep(100);
+        signal.throwIfAborted();
+        onStart?.();
+        return { kind: "scored", score, unrepeatable: [] };
+      },
+    };
+    const [waited] = await run(requests({}, 1).slice(0, 1), PHASE, { executor, timeoutMs: 20 });
+    expect(waited).toMatchObject({ reward: 1, attempts: 1 });
   });
 
   it("cancels what an episode leaves behind", async () => {

@@ -136,6 +136,22 @@ describe("WorkerPool", () => {
     expect(outcomes[2]).toMatchObject(good);
   });
 
+  it("starts an episode's time when a thread is free for it", async () => {
+    const started: string[] = [];
+    const alone = (query: string, signal: AbortSignal) =>
+      pool.execute({ ...job(query, {}, true), onStart: () => started.push(query) }, signal);
+    const end = new AbortController();
+    const hanging = [alone("hangs", end.signal), alone("hangs", end.signal)];
+    await expect.poll(() => started, { timeout: 60_000 }).toEqual(["hangs", "hangs"]);
+    const waiting = alone("good", never);
+    await run("good");
+    expect(started).toHaveLength(2);
+    end.abort(new Error("enough"));
+    expect(await waiting).toMatchObject(good);
+    expect(started).toEqual(["hangs", "hangs", "good"]);
+    await Promise.all(hanging);
+  });
+
   it("reports what goes wrong after an episode's end, and goes on", async () => {
     expect(await run("rejects after the end")).toMatchObject({ kind: "scored" });
     await expect.poll(() => strays.join("\n")).toMatch(/too late/);
