@@ -185,7 +185,7 @@ export class EpisodeRunner {
     let ending: Promise<void> | undefined;
     const watch = new MadnessWatch(this.options.madness, () => {
       ending = server.close(apiKey);
-      return opened.inFlight > 1;
+      return opened.inFlight;
     });
     const opened = server.open({
       ...session,

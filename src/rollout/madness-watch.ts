@@ -17,21 +17,21 @@ export class MadnessWatch {
   private byClock = false;
 
   /**
-   * @param end Ends the episode's session; tells whether other calls of it were under way.
+   * @param end Ends the episode's session; gives how many calls of it were under way.
    */
   constructor(
     private readonly options: MadnessOptions | undefined,
-    private readonly end: () => boolean,
+    private readonly end: () => number,
   ) {}
 
   onCall(call: CallRecord): void {
-    if (this.found === undefined && this.options) this.note(findMadness(call, this.options.checks));
+    if (this.found === undefined && this.options) this.note(findMadness(call, this.options.checks), 1);
   }
 
   /** A request was refused: its messages fill the context. */
   onContextOverflow(): void {
     if (this.found !== undefined || !this.options?.checks.includes("context_overflow")) return;
-    this.note({ check: "context_overflow", what: "the messages do not fit into the model's context" });
+    this.note({ check: "context_overflow", what: "the messages do not fit into the model's context" }, 0);
   }
 
   /** The episode's outcome as it counts. */
@@ -43,13 +43,14 @@ export class MadnessWatch {
     const end = outcome.kind === "scored" ? outcome.score : outcome.kind === "unjudged" ? outcome.output : undefined;
     const { metadata = {}, logMetrics = {} } = end ?? {};
     const score = { reward, isSuccess: false, metadata, logMetrics, reason: `${check}: ${what}`, madness: check };
-    const clock = this.byClock ? ["An episode was ended while several calls of it were under way"] : [];
+    const clock = this.byClock ? ["An episode was ended while other calls of it were under way"] : [];
     return { kind: "scored", score, unrepeatable: [...outcome.unrepeatable, ...clock] };
   }
 
-  private note(found: { check: MadnessCheck; what: string } | undefined): void {
+  /** @param own How many of the calls under way are the one that was found. */
+  private note(found: { check: MadnessCheck; what: string } | undefined, own: number): void {
     this.found = found;
-    if (found !== undefined && this.options?.terminate) this.byClock = this.end();
+    if (found !== undefined && this.options?.terminate) this.byClock = this.end() > own;
   }
 }
 

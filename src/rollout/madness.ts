@@ -22,7 +22,8 @@ export function findMadness(
   call: CallRecord,
   checks: readonly MadnessCheck[],
 ): { check: MadnessCheck; what: string } | undefined {
-  if (call.finishReason === "cancelled") return undefined;
+  // Also where a choice had all its tokens when its call was cancelled: that is the clock's doing.
+  if (call.finishReason === "cancelled" || call.dropReason === "cancelled") return undefined;
   for (const check of checks) {
     const what = CHECKS[check](call);
     if (what !== undefined) return { check, what };

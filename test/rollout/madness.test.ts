@@ -85,7 +85,10 @@ describe("findMadness", () => {
   });
 
   it("leaves cancelled calls alone", () => {
-    expect(findMadness(call("!".repeat(500), { finishReason: "cancelled" }), ["nonsense"])).toBeUndefined();
+    const mad = call("!".repeat(500));
+    expect(findMadness({ ...mad, finishReason: "cancelled" }, ["nonsense"])).toBeUndefined();
+    expect(findMadness({ ...mad, dropReason: "cancelled" }, ["nonsense"])).toBeUndefined();
+    expect(findMadness(mad, ["nonsense"])).toBeDefined();
   });
 });
 
@@ -102,7 +105,7 @@ describe("MadnessWatch", () => {
 
   it("ends a mad episode's session once, and gives it its reward", () => {
     let ended = 0;
-    const watch = new MadnessWatch(options, () => ended++ > 0);
+    const watch = new MadnessWatch(options, () => ++ended);
     watch.onCall(call("fine"));
     expect(ended).toBe(0);
     watch.onCall(mad);
@@ -131,8 +134,19 @@ describe("MadnessWatch", () => {
     expect(watch.judge(failed("timeout")).kind).toBe("failed");
   });
 
+  it.each([
+    ["mad reply", (watch: MadnessWatch) => watch.onCall(mad), 1],
+    ["refused request", (watch: MadnessWatch) => watch.onContextOverflow(), 0],
+  ])("says where a %s ended other calls: another run may have them whole", (_, notice, own) => {
+    for (const others of [0, 1]) {
+      const watch = new MadnessWatch(options, () => own + others);
+      notice(watch);
+      expect(watch.judge(scored)).toMatchObject({ unrepeatable: { length: others } });
+    }
+  });
+
   it("explains failures that follow from a refused call, and no others", () => {
-    const watch = new MadnessWatch(options, () => false);
+    const watch = new MadnessWatch(options, () => 0);
     watch.onContextOverflow();
     expect(watch.judge(failed("workflow"))).toMatchObject({ kind: "scored", score: { madness: "context_overflow" } });
     expect(watch.judge(failed("timeout")).kind).toBe("scored");
@@ -142,7 +156,7 @@ describe("MadnessWatch", () => {
   });
 
   it("does nothing unless asked for", () => {
-    const watch = new MadnessWatch(undefined, () => false);
+    const watch = new MadnessWatch(undefined, () => 0);
     watch.onCall(mad);
     watch.onContextOverflow();
     expect(watch.judge(scored)).toBe(scored);
