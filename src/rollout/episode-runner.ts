@@ -137,7 +137,7 @@ export class EpisodeRunner {
         alone ||= outcome.alone;
         continue;
       }
-      unrepeatable.push(...outcome.unrepeatable);
+      unrepeatable.push(...outcome.unrepeatable, ...cutByClock(outcome, calls));
       const common = { uuid, task, sample, forks, droppedCalls, attempts: attempt, retried, unrepeatable, wallMs };
       if (outcome.kind === "scored") return { result: { ...common, ...outcome.score, calls } };
       if (outcome.kind === "unjudged") {
@@ -230,6 +230,13 @@ export class EpisodeRunner {
       wallMs: performance.now() - start,
     };
   }
+}
+
+/** What the workflow, or its end, cancelled would have been trained had it been faster. A mad episode's end is told elsewhere. */
+function cutByClock(outcome: EpisodeOutcome, calls: readonly CallRecord[]): string[] {
+  const isKept = outcome.kind === "unjudged" || (outcome.kind === "scored" && outcome.score.madness === undefined);
+  const isCut = isKept && calls.some(({ dropReason }) => dropReason === "cancelled");
+  return isCut ? ["A call was cancelled before its reply was whole"] : [];
 }
 
 function routesOf({ trainableTargets, server, outside }: UntrainedAgents, apiKey: string): AgentRoutes | undefined {

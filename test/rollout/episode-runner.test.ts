@@ -208,6 +208,7 @@ describe("EpisodeRunner", () => {
     const cancelled = dropped.filter(({ reason }) => reason === "cancelled");
     // The first choices may have had all their tokens before the cancel came; those behind them in the queue cannot.
     expect(cancelled.some(({ call }) => call.sampledIds.length < 800)).toBe(true);
+    for (const { unrepeatable } of results) expect(unrepeatable).toEqual([expect.stringContaining("cancelled")]);
   });
 
   it("leaves calls under other weights out", async () => {
