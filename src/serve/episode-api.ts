@@ -31,6 +31,7 @@ export interface Offer {
 
 interface OpenOffer extends Offer {
   isTaken: boolean;
+  isOver: boolean;
   timer: NodeJS.Timeout | undefined;
   onEvent(event: "offered" | "taken"): void;
   finish(end: OfferEnd): void;
@@ -51,11 +52,16 @@ export class EpisodeDesk {
   offer(apiKey: string, episode: OfferedEpisode, onEvent: (event: "offered" | "taken") => void): void {
     if (this.offers.has(apiKey)) return;
     onEvent("offered");
-    let finish: OpenOffer["finish"] = () => {};
+    let resolveEnd: (end: OfferEnd) => void = () => {};
     const ended = new Promise<OfferEnd>((resolve) => {
-      finish = resolve;
+      resolveEnd = resolve;
     });
-    const offer: OpenOffer = { apiKey, episode, isTaken: false, timer: undefined, onEvent, finish, ended };
+    const finish = (end: OfferEnd) => {
+      offer.isOver = true;
+      resolveEnd(end);
+    };
+    const state = { isTaken: false, isOver: false, timer: undefined };
+    const offer: OpenOffer = { apiKey, episode, ...state, onEvent, finish, ended };
     this.offers.set(apiKey, offer);
     this.handToNext(offer);
   }
@@ -98,12 +104,13 @@ export class EpisodeDesk {
     }
   }
 
-  /** Ends the episode of a session. @throws ApiError 409 where no agent has it. */
+  /** Ends the episode of a session. @throws ApiError 409 where no agent has it, or where it has ended already. */
   finish(apiKey: string, end: OfferEnd): void {
     const offer = this.offers.get(apiKey);
     if (offer === undefined || !offer.isTaken) {
       throw new ApiError(409, "This key belongs to no episode that an agent has begun", { code: "not_begun" });
     }
+    if (offer.isOver) throw new ApiError(409, "The episode has ended already", { code: "already_ended" });
     clearTimeout(offer.timer);
     offer.finish(end);
   }
