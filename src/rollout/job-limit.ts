@@ -1,8 +1,8 @@
 import { AbortError } from "../native/errors.js";
 import type { JobFailure } from "./episode.js";
 
-/** `setTimeout` takes no more. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Limits are counted in pieces: of a pause of the whole process (Ctrl-Z, a frozen container) one piece counts at most. */
+const PIECE_MS = 1000;
 
 /** Ends a job at its time limit, or when the rollout is cancelled. */
 export class JobLimit implements Disposable {
@@ -23,13 +23,18 @@ export class JobLimit implements Disposable {
   /** Starts a limit in place of the last one. Infinity is none. */
   start(what: string, timeoutMs: number): void {
     clearTimeout(this.timer);
-    const end = () => this.controller.abort(new AbortError(`${what} ran longer than ${timeoutMs / 1000} s`));
-    this.timer = timeoutMs <= LONGEST_TIMER_MS ? setTimeout(end, timeoutMs) : undefined;
+    if (timeoutMs === Number.POSITIVE_INFINITY) return;
+    this.wait(timeoutMs, () => this.controller.abort(new AbortError(`${what} ran longer than ${timeoutMs / 1000} s`)));
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.timer);
     this.outer?.removeEventListener("abort", this.cancel);
+  }
+
+  private wait(leftMs: number, end: () => void): void {
+    const piece = Math.min(leftMs, PIECE_MS);
+    this.timer = setTimeout(() => (leftMs > piece ? this.wait(leftMs - piece, end) : end()), piece);
   }
 }
 
