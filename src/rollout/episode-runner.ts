@@ -207,7 +207,7 @@ export class EpisodeRunner {
     });
     let isJudged = false;
     const beginJudging = () => {
-      isJudged = true;
+      isJudged = !limit.signal.aborted; // else the episode's time was up while it told of its end
       limit.start("The judge", judgeTimeoutMs);
       return traceOf(orderCalls(calls));
     };

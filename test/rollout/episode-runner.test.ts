@@ -200,6 +200,24 @@ describe("EpisodeRunner", () => {
     expect(waited).toMatchObject({ reward: 1, attempts: 1 });
   });
 
+  it("does not blame the judge for an episode whose time was up as it ended", async () => {
+    const executor: EpisodeExecutor = {
+      ...shared,
+      execute: async ({ onStart, beginJudging }, signal) => {
+        onStart?.();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        beginJudging?.();
+        const { message } = signal.reason;
+        return { kind: "failed", failure: { kind: "timeout", message }, unrepeatable: [] };
+      },
+    };
+    const [late] = await run(requests({}, 1).slice(0, 1), PHASE, { executor, timeoutMs: 20, maxAttempts: 2 });
+    expect(late).toMatchObject({
+      attempts: 2,
+      error: { kind: "timeout", message: expect.stringMatching(/^The episode ran longer/) },
+    });
+  });
+
   it("cancels what an episode leaves behind", async () => {
     const results = await run(requests({ 0: { behaviour: "leave" } }, 1), PHASE);
     expect(results.map((result) => result.error)).toEqual([undefined, undefined]);
