@@ -3,12 +3,13 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { AjetConfig } from "../config/schema.js";
 import { describeKeysIdleOn } from "../config/without-effect.js";
-import { AbortError, ConfigError, OutOfMemoryError } from "../native/errors.js";
+import { AbortError, ConfigError, FileError, OutOfMemoryError } from "../native/errors.js";
 import { createModelFromConfig, type Model } from "../native/model.js";
 import type { TrainStats } from "../native/types.js";
 import { ProgressBar } from "../report/progress-bar.js";
 import { loadChatTemplate } from "../text/chat-template.js";
 import { loadTokenizer } from "../text/tokenizer.js";
+import { makeWritableFolder } from "../train/atomic-file.js";
 import { copyTextFiles } from "../train/checkpoints.js";
 import { trainerOptions } from "../train/loss-options.js";
 import { placeOf } from "../train/native-options.js";
@@ -25,11 +26,14 @@ interface SftOptions extends CommonOptions, ModelOptions {
   epochs: number;
   batchSize: number;
   lr: number;
-  warmup: number;
+  /** {@link WARMUP} where it is not given. */
+  warmup?: number;
   weightDecay: number;
   seed: number;
   dtype: "float32" | "bfloat16";
 }
+
+const WARMUP = 20;
 
 /** `ajet sft`: supervised fine-tuning on conversations. */
 export function addSft(program: Command): void {
@@ -47,7 +51,7 @@ export function addSft(program: Command): void {
     .option("--epochs <n>", "passes over the data", parseCount, 1)
     .option("--batch-size <n>", "conversations a step", parseCount, 64)
     .option("--lr <x>", "peak learning rate (cosine to a tenth)", parseNumber, 1e-4)
-    .option("--warmup <n>", "steps of linear warm-up", parseCount, 20)
+    .option("--warmup <n>", `steps of linear warm-up (default: ${WARMUP}, at most a tenth of all)`, parseCount)
     .option("--weight-decay <x>", "AdamW's decoupled weight decay", parseNumber, 0.01)
     .option("--seed <n>", "of the order and of random weights", parseCount, 1)
     .option("--dtype <dtype>", "of the saved weights: float32 or bfloat16", "float32");
@@ -58,13 +62,10 @@ async function train(options: SftOptions, output: Output): Promise<void> {
   checkOptions(options);
   const settings = sftSettings(options);
   await using model = await startModel(settings, options.seed);
-  const conversations = await prepare(settings.model.path, options.data, model.shape.vocabSize);
+  const conversations = await prepare(settings.model.path, options.data, model);
   const totalSteps = sftSteps(conversations.length, options);
-  if (options.warmup >= totalSteps) {
-    throw new ConfigError(
-      `Expected --warmup below the ${totalSteps} steps that ${conversations.length} conversations make but received ${options.warmup}`,
-    );
-  }
+  fitWarmup(settings.trainer_common.optim, options, totalSteps, conversations.length);
+  makeWritableFolder(options.out, "--out");
   output.line(
     `${conversations.length} conversations, ${totalSteps} steps, ${model.shape.parameters.toLocaleString("en")} parameters` +
       `${hasWeights(settings.model.path) ? "" : ", from random weights"}, ${model.deviceLine}`,
@@ -118,12 +119,22 @@ function checkOptions({ dtype, epochs, batchSize }: SftOptions): void {
   if (batchSize < 1) throw new ConfigError(`Expected at least 1 for --batch-size but received ${batchSize}`);
 }
 
+/** The default suits small data, too; what was asked for must leave steps for the rest. @throws ConfigError */
+function fitWarmup(optim: AjetConfig["trainer_common"]["optim"], { warmup }: SftOptions, steps: number, count: number) {
+  if (warmup === undefined && optim.warmup_steps === WARMUP)
+    optim.warmup_steps = Math.min(WARMUP, Math.floor(steps / 10));
+  if (optim.warmup_steps < steps) return;
+  throw new ConfigError(
+    `Expected --warmup below the ${steps} steps that ${count} conversations make but received ${optim.warmup_steps}`,
+  );
+}
+
 /** The flags as a configuration, with `--set` on top. */
 function sftSettings(options: SftOptions): AjetConfig {
   const optim = {
     lr: options.lr,
     weight_decay: options.weightDecay,
-    warmup_steps: options.warmup,
+    warmup_steps: options.warmup ?? WARMUP,
     schedule: "cosine",
     final_ratio: 0.1,
   };
@@ -141,13 +152,21 @@ function hasWeights(folder: string): boolean {
   return ["model.safetensors", "model.safetensors.index.json"].some((file) => existsSync(join(folder, file)));
 }
 
-async function prepare(modelFolder: string, data: string, vocabSize: number): Promise<SupervisedCall[][]> {
+async function prepare(modelFolder: string, data: string, { shape }: Model): Promise<SupervisedCall[][]> {
   if (!existsSync(data)) throw new ConfigError(`The conversations ${data} do not exist`);
-  const tokenizer = await loadTokenizer(modelFolder, { vocabSize });
+  const tokenizer = await loadTokenizer(modelFolder, { vocabSize: shape.vocabSize });
   const template = await loadChatTemplate(modelFolder, tokenizer);
   const conversations: SupervisedCall[][] = [];
   for await (const conversation of readConversations(data)) {
-    conversations.push(supervisedCalls(conversation, template, tokenizer));
+    const calls = supervisedCalls(conversation, template, tokenizer);
+    const tokens = Math.max(...calls.map(({ prompt, sampled }) => prompt.length + sampled.length));
+    if (tokens > shape.maxPositionEmbeddings) {
+      throw new FileError(
+        `${conversation.place}: the conversation has ${tokens} tokens, and the model takes ${shape.maxPositionEmbeddings} ` +
+          "(`max_position_embeddings`): shorten it, or leave it out",
+      );
+    }
+    conversations.push(calls);
   }
   if (conversations.length === 0) throw new ConfigError(`Expected at least one conversation in ${data}`);
   return conversations;

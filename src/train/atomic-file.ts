@@ -1,4 +1,16 @@
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { FileError } from "../native/errors.js";
 import { fileError } from "../native/file-error.js";
@@ -17,7 +29,7 @@ export function writeFileAtomically(file: string, content: string, mode = 0o666)
     renameSync(temporary, file);
     syncPath(dirname(file));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeLeftover(temporary);
     throw fileError(`Cannot write ${file}`, error);
   }
 }
@@ -36,6 +48,27 @@ export function readJson(file: string): unknown {
       cause: error,
     });
   }
+}
+
+/**
+ * Makes the folder that results will go to, where it is missing: to be called before the work, not after it.
+ * @param key The key or option that names it, for the error.
+ * @throws FileError where nothing can be written there.
+ */
+export function makeWritableFolder(folder: string, key: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw fileError(`Cannot write to ${folder}, which \`${key}\` names`, error);
+  }
+}
+
+/** Removes what was only half made; what cannot be removed is left, so that the failure before it is the one that is told. */
+export function removeLeftover(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {}
 }
 
 /** Makes a file's content, or the names in a folder, survive a power cut. */

@@ -1,11 +1,20 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { FileError } from "../native/errors.js";
-import type { ChatTemplate, TemplateMessage } from "../text/chat-template.js";
+import { fileError } from "../native/file-error.js";
+import {
+  type ChatTemplate,
+  TemplateError,
+  type TemplateMessage,
+  type TemplateToolCall,
+} from "../text/chat-template.js";
+import { isJsonObject, type JsonObject } from "../text/json-file.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 
 /** A conversation to learn from: every assistant message is supervised. */
 export interface Conversation {
+  /** `file:line`, for messages. */
+  place: string;
   messages: TemplateMessage[];
   tools?: unknown[];
 }
@@ -22,49 +31,65 @@ export interface SupervisedCall {
  */
 export async function* readConversations(file: string): AsyncGenerator<Conversation> {
   let number = 0;
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-    number++;
-    if (line.trim() === "") continue;
-    yield parseConversation(line, `${file}:${number}`);
+  try {
+    for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+      const text = number++ === 0 ? line.replace(/^\ufeff/, "") : line;
+      if (text.trim() !== "") yield parseConversation(text, `${file}:${number}`);
+    }
+  } catch (error) {
+    throw fileError(`Cannot read the conversations in ${file}`, error);
   }
 }
 
 function parseConversation(line: string, place: string): Conversation {
-  let record: { messages?: unknown; tools?: unknown };
+  let record: unknown;
   try {
     record = JSON.parse(line);
   } catch (error) {
     throw new FileError(`${place}: not valid JSON: ${(error as Error).message}`, { cause: error });
   }
-  const { messages, tools } = record;
+  if (!isJsonObject(record)) throw unexpected(place, "an object", record);
+  const { messages, tools } = record as { messages?: unknown; tools?: unknown };
   if (!Array.isArray(messages) || !messages.some((message) => message?.role === "assistant")) {
     throw new FileError(`${place}: expected \`messages\` with at least one assistant message`);
   }
-  if (tools !== undefined && !Array.isArray(tools)) throw new FileError(`${place}: expected \`tools\` to be a list`);
-  return { messages: messages.map((message) => normalise(message, place)), ...(tools ? { tools } : {}) };
+  const read = messages.map((message, i) => readMessage(message, `${place}: messages[${i}]`));
+  if (tools === undefined || tools === null) return { place, messages: read };
+  if (!Array.isArray(tools)) throw new FileError(`${place}: expected \`tools\` to be a list`);
+  return { place, messages: read, tools };
 }
 
-/** Templates want text content and parsed arguments. */
-function normalise(message: Record<string, unknown>, place: string): TemplateMessage {
-  const content = message["content"] ?? "";
-  if (typeof content !== "string") throw new FileError(`${place}: expected the \`content\` of a message to be a text`);
-  const calls = message["tool_calls"] as {
-    id: string;
-    type: "function";
-    function: { name: string; arguments: string };
-  }[];
-  return {
-    ...(message as unknown as TemplateMessage),
-    content,
-    ...(calls
-      ? {
-          tool_calls: calls.map((call) => ({
-            ...call,
-            function: { ...call.function, arguments: JSON.parse(call.function.arguments) },
-          })),
-        }
-      : {}),
-  };
+function readMessage(message: unknown, place: string): TemplateMessage {
+  if (!isJsonObject(message)) throw unexpected(place, "an object", message);
+  const { role, content: given, tool_calls: calls, ...others } = message;
+  if (typeof role !== "string") throw unexpected(`${place}.role`, "a text", role);
+  const content = given ?? "";
+  if (typeof content !== "string") throw unexpected(`${place}.content`, "a text", content);
+  if (calls === undefined || calls === null) return { ...others, role, content };
+  if (!Array.isArray(calls)) throw unexpected(`${place}.tool_calls`, "a list", calls);
+  return { ...others, role, content, tool_calls: calls.map((call, i) => readCall(call, `${place}.tool_calls[${i}]`)) };
+}
+
+/** Templates want the arguments as an object; data sets have them as one or, as the chat API does, as its JSON text. */
+function readCall(call: unknown, place: string): TemplateToolCall {
+  const called = isJsonObject(call) ? (call as { function?: unknown }).function : undefined;
+  if (!isJsonObject(called)) throw unexpected(place, "an object with `function`", call);
+  const { arguments: written } = called as { arguments?: unknown };
+  const parsed = typeof written === "string" ? parsedOrUndefined(written) : written;
+  if (!isJsonObject(parsed)) throw unexpected(`${place}.function.arguments`, "an object, or one as JSON text", written);
+  return { ...(call as JsonObject), function: { ...called, arguments: parsed } } as TemplateToolCall;
+}
+
+function parsedOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function unexpected(place: string, expected: string, received: unknown): FileError {
+  return new FileError(`${place}: expected ${expected} but received ${JSON.stringify(received)?.slice(0, 80)}`);
 }
 
 /**
@@ -76,16 +101,27 @@ export function supervisedCalls(
   template: ChatTemplate,
   tokenizer: Tokenizer,
 ): SupervisedCall[] {
-  const { messages, tools } = conversation;
+  const { messages, tools, place } = conversation;
+  const render = (count: number, addGenerationPrompt: boolean) => {
+    try {
+      return template.render(messages.slice(0, count), { tools, addGenerationPrompt });
+    } catch (error) {
+      throw error instanceof TemplateError
+        ? new FileError(`${place}: the chat template refuses it: ${error.message}`, { cause: error })
+        : error;
+    }
+  };
   const calls: SupervisedCall[] = [];
   let ids: number[] = [];
   let text = "";
   messages.forEach((message, i) => {
     if (message.role !== "assistant") return;
-    const before = template.render(messages.slice(0, i), { tools, addGenerationPrompt: true });
-    const after = template.render(messages.slice(0, i + 1), { tools, addGenerationPrompt: false });
+    const before = render(i, true);
+    const after = render(i + 1, false);
     if (!before.startsWith(text) || !after.startsWith(before)) {
-      throw new FileError("The chat template does not only append from turn to turn: it cannot be used for `ajet sft`");
+      throw new FileError(
+        `${place}: the chat template does not only append from turn to turn: it cannot be used for \`ajet sft\``,
+      );
     }
     const prompt = [...ids, ...tokenizer.encode(before.slice(text.length))];
     const sampled = endOfTurn(tokenizer.encode(after.slice(before.length)), tokenizer);
