@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { ConfigError } from "../native/errors.js";
 import { packageVersion } from "../native/package-root.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { Output } from "./output.js";
@@ -41,8 +42,17 @@ for (const load of wantedCommands(process.argv[2])) (await load())(program);
 /** What `ajet --kill` ends; `ajet --conf` notes itself once it has killed. */
 const RUNS = ["train", "eval", "serve", "sft"];
 program.hook("preAction", (_, command) => {
+  if (command !== program) refuseOptionsBefore(command);
   if (RUNS.includes(command.name())) registerProcess();
 });
+
+/** What stands before a command would have no effect on it. @throws ConfigError */
+function refuseOptionsBefore(command: Command): void {
+  const given = program.options.find((option) => program.getOptionValueSource(option.attributeName()) === "cli");
+  if (given === undefined) return;
+  const instead = given.long === "--conf" ? "leave the command out, or name the YAML behind it" : "put it behind";
+  throw new ConfigError(`${given.long} has no effect before the command ${command.name()}: ${instead}`);
+}
 
 // A reader that goes away (`ajet train | head`) must not take the run with it.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});

@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from "fastify";
-import { FileError } from "../native/errors.js";
+import { ConfigError, FileError } from "../native/errors.js";
 import { addApiRoutes, NotFoundError } from "./api-routes.js";
 import type { ErrorReply } from "./api-types.js";
 import { ConfinedFolder } from "./confined-folder.js";
@@ -43,7 +43,7 @@ const HEADERS = {
 
 /**
  * Serves the pages about the runs below a folder, to who has the token in the URL. Nothing is written.
- * @throws ConfigError where there is no such folder.
+ * @throws ConfigError where there is no such folder, or the port cannot be had.
  * @throws FileError where the pages were not built.
  */
 export async function startLogview(options: LogviewOptions): Promise<RunningLogview> {
@@ -56,7 +56,7 @@ export async function startLogview(options: LogviewOptions): Promise<RunningLogv
   for (const [path, { type, content }] of pages) server.get(path, (_, reply) => reply.type(type).send(content));
   addApiRoutes(server, catalog, logs);
   answerErrors(server);
-  await server.listen({ host: HOST, port: options.port ?? 0 });
+  await listen(server, options.port ?? 0);
   const { port } = server.server.address() as { port: number };
   const url = `http://${HOST}:${port}/?token=${token}`;
   return {
@@ -68,6 +68,14 @@ export async function startLogview(options: LogviewOptions): Promise<RunningLogv
       await logs[Symbol.asyncDispose]();
     },
   };
+}
+
+async function listen(server: FastifyInstance, port: number): Promise<void> {
+  try {
+    await server.listen({ host: HOST, port });
+  } catch (cause) {
+    throw new ConfigError(`Cannot listen on ${HOST}:${port}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Every answer has the headers, and every request must bring the token and name this machine. */

@@ -4,7 +4,7 @@ import { AjetError, ConfigError, FileError } from "../native/errors.js";
 import { fileError } from "../native/file-error.js";
 import type { Model } from "../native/model.js";
 import type { Trainer } from "../native/trainer.js";
-import { readJson, syncFolder, syncPath, writeJsonAtomically } from "./atomic-file.js";
+import { readJson, removeLeftover, syncFolder, syncPath, writeJsonAtomically } from "./atomic-file.js";
 import { newTotals, type RunState } from "./run-state.js";
 
 const STATE_FILE = "run_state.json";
@@ -101,7 +101,7 @@ export class Checkpoints {
       renameSync(temporary, target);
       syncPath(dirname(target));
     } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
+      removeLeftover(temporary);
       const latest = this.latest();
       const left = latest === undefined ? "there is none before it" : `the last one is ${this.pathOf(latest)}`;
       const cause = error instanceof AjetError ? error : fileError("Cannot write its files", error);

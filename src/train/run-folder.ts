@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ConfigError } from "../native/errors.js";
 import { fileError } from "../native/file-error.js";
-import { readJson, writeFileAtomically, writeJsonAtomically } from "./atomic-file.js";
+import { readJson, removeLeftover, writeFileAtomically, writeJsonAtomically } from "./atomic-file.js";
 import { isRunning, type ProcessMark, thisProcess } from "./process-mark.js";
 
 /** Who runs in a folder: `run.json`. */
@@ -71,7 +71,7 @@ export class RunFolder {
       staging.#write(kind, yamlFile, resolvedYaml);
       renameSync(staging.path, this.path);
     } catch (error) {
-      rmSync(staging.path, { recursive: true, force: true });
+      removeLeftover(staging.path);
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENOTEMPTY" || code === "EEXIST") this.refuseExisting(kind);
       throw fileError(`Cannot make ${this.path}`, error);

@@ -2,6 +2,7 @@ import type { AjetConfig } from "../config/schema.js";
 import { describeKeysIdleOn } from "../config/without-effect.js";
 import type { Trainer } from "../native/trainer.js";
 import { TaskOrder } from "../tasks/task-order.js";
+import { makeWritableFolder } from "./atomic-file.js";
 import { Checkpoints } from "./checkpoints.js";
 import { publishWeights } from "./live-weights.js";
 import { lossOptions, trainerOptions } from "./loss-options.js";
@@ -38,12 +39,13 @@ export async function runTraining(options: TrainingOptions): Promise<Summary> {
 async function train(options: TrainingOptions): Promise<Summary> {
   const { config, folder, listener } = options;
   const { trainer_common, project_name } = config;
+  const { checkpoint_base_dir } = trainer_common;
   const loss = lossOptions(config);
   const tasks = await trainingTasks(options);
   const held = await evaluationTasks(options);
   const order = new TaskOrder(tasks.length, config.data.train_batch_size, trainer_common.seed);
   const totalSteps = trainer_common.total_training_steps ?? trainer_common.total_epochs * order.stepsPerEpoch;
-  const checkpointsFolder = folder.checkpointsFolder(trainer_common.checkpoint_base_dir, project_name);
+  const checkpointsFolder = folder.checkpointsFolder(checkpoint_base_dir, project_name);
   const checkpoints = new Checkpoints(checkpointsFolder, trainer_common.keep_checkpoints);
   const from = options.resume ? checkpoints.latest() : checkpoints.refuseOlder();
   const weights = from === undefined ? {} : { weightsFolder: checkpoints.pathOf(from) };
@@ -51,6 +53,7 @@ async function train(options: TrainingOptions): Promise<Summary> {
   await using trainer = await openTrainer(config, session, totalSteps, weights.weightsFolder);
   const state: RunState =
     from === undefined ? { format: 1, step: 0, totals: newTotals() } : checkpoints.readState(from);
+  if (checkpoint_base_dir !== null) makeWritableFolder(checkpointsFolder, "trainer_common.checkpoint_base_dir");
   options.claimFolder();
   for (const note of describeKeysIdleOn(session.model.device, config)) listener?.onNote?.(note);
   session.publishEpisodeApi(folder.path);

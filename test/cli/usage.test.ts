@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { ajet, ROOT, readJson, temporaryFolder, tinyRun } from "./ajet.js";
 
@@ -30,6 +31,9 @@ describe("exit codes", () => {
     [["train", "--set", "task_judge.judge_protocol=README.md->Judge"], "judge_protocol"],
     [["train", "--threads", "two"], "whole number"],
     [["train", "--device", "tpu"], "auto, cpu, cuda"],
+    [["--conf", "mine.yaml", "train"], "--conf has no effect before the command train: leave the command out"],
+    [["--set", "trainer_common.seed=1", "eval"], "--set has no effect before the command eval: put it behind"],
+    [["--json", "doctor"], "--json has no effect before the command doctor"],
     [["--conf", "tutorial/example_math_agent/math_agent.yaml", "--backbone", "trinity"], "native, debug or verl"],
     [["eval", "--data", "nowhere.jsonl"], "names nowhere.jsonl"],
     [["serve", "--model", "nowhere"], "The model folder nowhere does not exist"],
@@ -41,6 +45,7 @@ describe("exit codes", () => {
     ],
     [["sft", "--data", "x.jsonl", "--model", "models/ajet-tiny", "--out", "x"], "x.jsonl do not exist"],
     [["bench", "--new-tokens", "0"], "at least 1"],
+    [["logview", ".", "--no-open", "--port", "70000"], "Cannot listen on 127.0.0.1:70000"],
     [["doctor", "--set", "model.devise=cpu"], "did you mean `model.device`?"],
     [["doctor", "--set", "model.device=tpu"], "`model.device`"],
     [["problems", "--set", "rollout.nothing=1"], "`rollout.nothing` is not a key"],
@@ -60,6 +65,22 @@ describe("exit codes", () => {
     expect(stdout).toBe("");
     // What cannot start leaves nothing behind.
     expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe("a place where nothing can be written", () => {
+  const file = fileURLToPath(import.meta.url);
+
+  it.each([
+    ["experiment_dir", `${file}/runs`, `Cannot make ${file}/runs/`],
+    ["trainer_common.checkpoint_base_dir", file, "which `trainer_common.checkpoint_base_dir` names: ENOTDIR"],
+  ])("is refused before the first step: %s", async (key, value, part) => {
+    const values = { [key]: value, experiment_name: "nowhere" };
+    const { code, stdout, stderr } = await ajet(["train", ...tinyRun(folder, "nowhere", values)]);
+    expect(stderr).toContain(part);
+    expect(stdout).toBe("");
+    expect(code).toBe(1);
+    expect(existsSync(join(folder, "nowhere"))).toBe(false);
   });
 });
 
