@@ -10,15 +10,21 @@ export function stepLine(metrics: StepMetrics, totalSteps: number): string {
     `reward ${value("critic/rewards/mean").toFixed(3)}`,
     `success ${percent(value("critic/success_rate"))}`,
     `${Math.round(value("perf/tokens_per_second"))} tok/s`,
+    ...(metrics["actor/grad_norm"] === undefined ? ["nothing to train on"] : updateParts(value)),
+    `len ${value("response_length/mean").toFixed(1)}`,
+    ...(metrics["rollout/logprob_max_abs_diff"] === undefined ? [] : [`diff ${value("rollout/logprob_max_abs_diff")}`]),
+    `${value("timing_s/step").toFixed(2)} s`,
+    ...(value("rollout/episodes_dropped") > 0 ? [`dropped ${value("rollout/episodes_dropped")}`] : []),
+  ].join("  ");
+}
+
+function updateParts(value: (key: string) => number): string[] {
+  return [
     `grad ${value("actor/grad_norm").toFixed(2)}`,
     `entropy ${value("actor/entropy").toFixed(3)}`,
     `kl ${value("actor/kl_loss").toFixed(4)}`,
     `clip ${percent(value("actor/pg_clipfrac"))}`,
-    `len ${value("response_length/mean").toFixed(1)}`,
-    `diff ${value("rollout/logprob_max_abs_diff")}`,
-    `${value("timing_s/step").toFixed(2)} s`,
-    ...(value("rollout/episodes_dropped") > 0 ? [`dropped ${value("rollout/episodes_dropped")}`] : []),
-  ].join("  ");
+  ];
 }
 
 /** One line an evaluation. */

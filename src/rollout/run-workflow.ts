@@ -55,7 +55,12 @@ export async function runWorkflow(
 }
 
 function checkOutput(output: unknown): WorkflowOutput {
-  if (!isRecord(output)) throw invalid("an object", "output", output);
+  if (!isRecord(output)) {
+    throw new EpisodeError(
+      "workflow",
+      `Expected { reward, metadata } from the workflow but received ${describeThrown(output)}`,
+    );
+  }
   const { reward = null, isSuccess, metadata = {}, logMetrics = {} } = output as Partial<WorkflowOutput>;
   if (reward !== null && !Number.isFinite(reward)) throw invalid("a finite number or null", "reward", reward);
   if (isSuccess !== undefined && typeof isSuccess !== "boolean") throw invalid("a boolean", "isSuccess", isSuccess);
