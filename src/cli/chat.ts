@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
+import { ConfigError } from "../native/errors.js";
 import { loadTextModel } from "../serve/text-model.js";
 import type { TemplateMessage } from "../text/chat-template.js";
 import { StreamDecoder } from "../text/stream-decoder.js";
 import { ENGINE_KEYS, type ModelOptions, modelSettings, openEngine, openModel } from "./model-settings.js";
-import { type CommonOptions, command, parseCount, parseNumber, withDevice, withOverrides } from "./options.js";
+import { type CommonOptions, command, parsePositive, parseTemperature, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
 
 interface ChatOptions extends CommonOptions, ModelOptions {
@@ -19,8 +20,8 @@ export function addChat(program: Command): void {
   const chat = command(program, "chat", "talks to a model folder in the terminal; an empty line or Ctrl-D ends")
     .option("--model <dir>", "Hugging Face folder", "models/ajet-tiny")
     .option("--system <text>", "system prompt")
-    .option("--temperature <x>", "0 is greedy", parseNumber, 0.7)
-    .option("--max-tokens <n>", "of a reply", parseCount, 256);
+    .option("--temperature <x>", "0 is greedy", parseTemperature, 0.7)
+    .option("--max-tokens <n>", "of a reply", parsePositive, 256);
   withOverrides(withDevice(chat)).action((options: ChatOptions) => converse(options, new Output(options)));
 }
 
@@ -36,6 +37,12 @@ async function converse(options: ChatOptions, output: Output): Promise<void> {
     if (line.trim() === "") break;
     messages.push({ role: "user", content: line });
     const prompt = tokenizer.encode(chatTemplate.render(messages, { addGenerationPrompt: true }));
+    if (prompt.length >= engine.maxContext) {
+      throw new ConfigError(
+        `The conversation has ${prompt.length} tokens, which leaves no room for a reply in a context of ${engine.maxContext} ` +
+          "(the model's, or `rollout.max_model_len`): start a new one",
+      );
+    }
     const decoder = new StreamDecoder(tokenizer);
     let reply = "";
     const say = (text: string) => {

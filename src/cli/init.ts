@@ -3,6 +3,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { ConfigError } from "../native/errors.js";
 import { PACKAGE_ROOT, packageVersion } from "../native/package-root.js";
+import { makeWritableFolder } from "../train/atomic-file.js";
 import { type CommonOptions, command } from "./options.js";
 import { Output } from "./output.js";
 
@@ -27,6 +28,7 @@ function writeProject(folder: string, output: Output): void {
     const names = taken.map(({ target }) => target).join(", ");
     throw new ConfigError(`${folder} has ${names} already: nothing was written. Choose another folder`);
   }
+  makeWritableFolder(folder, "dir");
   for (const { source, target } of files) {
     const path = join(folder, target);
     if (existsSync(path)) {

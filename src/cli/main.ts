@@ -34,6 +34,7 @@ const program = new Command("ajet")
   .description("Trains the language model behind an agent with GRPO. `ajet train` runs the bundled tutorial.")
   .version(packageVersion())
   .showHelpAfterError("(add --help for the options)")
+  .helpCommand("help [command]", "the same as --help")
   .enablePositionalOptions()
   .exitOverride();
 

@@ -58,6 +58,21 @@ export function parseCount(text: string): number {
   return Number(text);
 }
 
+/** A whole number of at least 1. */
+export function parsePositive(text: string): number {
+  if (!/^\d*[1-9]\d*$/.test(text)) {
+    throw new InvalidArgumentError(`Expected a whole number of at least 1 but received "${text}".`);
+  }
+  return Number(text);
+}
+
+/** A number of at least 0. */
+export function parseTemperature(text: string): number {
+  const value = parseNumber(text);
+  if (value < 0) throw new InvalidArgumentError(`Expected a number of at least 0 but received "${text}".`);
+  return value;
+}
+
 /** A number. */
 export function parseNumber(text: string): number {
   const value = Number(text);

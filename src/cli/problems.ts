@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { generateWordProblems, type WordProblem } from "../tasks/word-problems/generate.js";
+import { makeWritableFolder } from "../train/atomic-file.js";
 import { plainSettings } from "./model-settings.js";
 import { type CommonOptions, command, parseCount, withOverrides } from "./options.js";
 import { Output } from "./output.js";
@@ -42,7 +43,7 @@ function writeProblems(options: ProblemsOptions): void {
     ["unseen", generate(1, options.unseen, "unseen")],
     ["train", generate(2, options.train, "training")],
   ];
-  mkdirSync(options.out, { recursive: true });
+  makeWritableFolder(options.out, "--out");
   for (const [name, problems] of splits) {
     const file = join(options.out, `${name}.jsonl`);
     writeFileSync(file, problems.map((problem) => `${JSON.stringify(problem)}\n`).join(""));

@@ -5,7 +5,7 @@ import { loadTextModel } from "../serve/text-model.js";
 import { engineOptions } from "../train/native-options.js";
 import { attachRun, watchRun } from "./attach.js";
 import { ENGINE_KEYS, type ModelOptions, modelSettings, openEngine, openModel } from "./model-settings.js";
-import { type CommonOptions, command, parseCount, withDevice, withOverrides } from "./options.js";
+import { type CommonOptions, command, parseCount, parsePositive, withDevice, withOverrides } from "./options.js";
 import { Output } from "./output.js";
 import { StopSignal } from "./stop-signal.js";
 
@@ -28,7 +28,7 @@ export function addServe(program: Command): void {
     .option("--port <n>", "0 picks a free one", parseCount, 8000)
     .option("--host <address>", "0.0.0.0 lets other machines in", "127.0.0.1")
     .option("--api-key <key>", "bearer key; default: the environment's AJET_API_KEY, else a random one that is printed")
-    .option("--max-tokens <n>", "of a completion, where a request names none", parseCount, 512);
+    .option("--max-tokens <n>", "of a completion, where a request names none", parsePositive, 512);
   withOverrides(withDevice(serve)).action((options: ServeOptions) => serveModel(options, new Output(options)));
 }
 

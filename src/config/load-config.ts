@@ -60,8 +60,25 @@ function describe(issue: z.core.$ZodIssue, tree: YamlTree): string {
   }
   let value: unknown = tree;
   for (const key of issue.path) value = isTree(value) ? value[String(key)] : undefined;
-  if (value === undefined) return `\`${path}\` is missing. ${issue.message}`;
-  return `\`${path}\`: ${issue.message}, but received ${show(value)}`;
+  const problem = problemOf(issue);
+  if (value === undefined) return `\`${path}\` is missing. ${problem}`;
+  return `\`${path}\`: ${problem}, but received ${show(value)}`;
+}
+
+/** YAML's words for what zod expects. */
+const TYPES: Readonly<Record<string, string>> = {
+  object: "a mapping",
+  record: "a mapping",
+  array: "a list",
+  string: "a text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+};
+
+function problemOf(issue: z.core.$ZodIssue): string {
+  const isPlain = issue.code === "invalid_type" && issue.message.startsWith("Invalid input");
+  return isPlain ? `Expected ${TYPES[issue.expected] ?? issue.expected}` : issue.message;
 }
 
 function unknownKey(path: string, key: string): string {

@@ -65,12 +65,9 @@ export async function loadUserClass<T extends object>(userClass: UserClass, meth
   try {
     namespace = (await import(pathToFileURL(file).href)) as Record<string, unknown>;
   } catch (error) {
-    throw new ConfigError(
-      `${name} does not load: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-      {
-        cause: error,
-      },
-    );
+    throw new ConfigError(`${name} does not load: ${error instanceof Error ? stackOf(error) : String(error)}`, {
+      cause: error,
+    });
   }
   const { default: wrapped } = namespace as { default?: Record<string, unknown> }; // where CommonJS puts its exports
   const found = namespace[exportName] ?? wrapped?.[exportName];
@@ -86,4 +83,12 @@ export async function loadUserClass<T extends object>(userClass: UserClass, meth
   }
   const Class = found as new (config: unknown) => T;
   return (config) => Object.assign(new Class(config), { args: structuredClone(args) });
+}
+
+/** With the places in user code; what Node and the TypeScript loader did on the way there tells nothing. */
+function stackOf({ stack, message }: Error): string {
+  const lines = (stack ?? message).split("\n");
+  return lines
+    .filter((line) => !/^ +at .*(node:internal|node:events|node_modules\/(esbuild|tsx)\/)/.test(line))
+    .join("\n");
 }

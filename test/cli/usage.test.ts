@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { ajet, ROOT, readJson, temporaryFolder, tinyRun } from "./ajet.js";
+import { ajet, ROOT, readJson, settings, temporaryFolder, tinyRun } from "./ajet.js";
 
 const folder = temporaryFolder();
 
@@ -11,6 +11,8 @@ describe("exit codes", () => {
     [["--version"], readJson(ROOT, "package.json").version],
     [["--help"], "ajet train"],
     [["train", "--help"], "--resume"],
+    [["help"], "ajet train"],
+    [["help", "train"], "--resume"],
     [["--kill", "no process has this in its command line"], ""],
   ])("%j is done: 0", async (args, part) => {
     const { code, stdout } = await ajet(args);
@@ -45,6 +47,10 @@ describe("exit codes", () => {
     ],
     [["sft", "--data", "x.jsonl", "--model", "models/ajet-tiny", "--out", "x"], "x.jsonl do not exist"],
     [["bench", "--new-tokens", "0"], "at least 1"],
+    [["bench", "--repeats", "0"], "at least 1"],
+    [["chat", "--max-tokens", "0"], "at least 1"],
+    [["chat", "--temperature", "-1"], "at least 0"],
+    [["serve", "--max-tokens", "0"], "at least 1"],
     [["logview", ".", "--no-open", "--port", "70000"], "Cannot listen on 127.0.0.1:70000"],
     [["doctor", "--set", "model.devise=cpu"], "did you mean `model.device`?"],
     [["doctor", "--set", "model.device=tpu"], "`model.device`"],
@@ -81,6 +87,27 @@ describe("a place where nothing can be written", () => {
     expect(stdout).toBe("");
     expect(code).toBe(1);
     expect(existsSync(join(folder, "nowhere"))).toBe(false);
+  });
+});
+
+it.each([
+  [["problems", "--out"], "which `--out` names: EEXIST"],
+  [["init"], "which `dir` names: EEXIST"],
+])("%j names a folder that cannot be made", async (args, part) => {
+  const { code, stderr } = await ajet([...args, fileURLToPath(import.meta.url)]);
+  expect(stderr).toContain(part);
+  expect(code).toBe(1);
+});
+
+describe("ajet chat", () => {
+  it("says so where a conversation has filled the context", async () => {
+    const { code, stderr } = await ajet(["chat", ...settings({ "rollout.max_model_len": 8 })], {
+      input: "One, two, three\n",
+    });
+    expect(stderr).toMatch(
+      /The conversation has \d+ tokens, which leaves no room for a reply in a context of 8 .*start a new/,
+    );
+    expect(code).toBe(2);
   });
 });
 

@@ -180,8 +180,12 @@ model:
     ["ajet: [1, 2", "is not valid YAML"],
     ["just text", "Expected a mapping with the key `ajet`"],
     ["other: 1", "its keys are: other"],
-    ["ajet:\n  model: {path: x}\n", "`rollout` is missing"],
-    ["ajet:\n  rollout: {user_workflow: a.ts->B}\n  model: {}\n", "`model.path` is missing"],
+    ["ajet:\n  model: {path: x}\n", "`rollout` is missing. Expected a mapping"],
+    ["ajet:\n  rollout: {user_workflow: a.ts->B}\n  model: {}\n", "`model.path` is missing. Expected a text"],
+    [
+      "ajet:\n  rollout: {user_workflow: a.ts->B, num_repeat: 1.5}\n  model: {path: x}\n",
+      "`rollout.num_repeat`: Expected a whole number, but received 1.5",
+    ],
   ])("refuses %j", (yaml, part) => {
     expect(messageOf(yaml)).toContain(part);
   });

@@ -213,6 +213,43 @@ describe("user code", () => {
     rmSync(folder, { recursive: true });
   });
 
+  it("says where TypeScript does not parse, without the loader's own stack", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ajet-user-"));
+    writeFileSync(join(folder, "agent.ts"), "export class Agent {\n  execute( { }\n");
+    const pool = new WorkerPool({
+      ...poolOptions(),
+      workflow: findUserClass("k", "agent.ts->Agent", folder),
+      threads: 1,
+    });
+    const error = await pool.start().catch((reason: Error) => reason);
+    expect(error).toMatchObject({ message: expect.stringMatching(/agent\.ts:3:0: ERROR: Expected "\)"/) });
+    expect(error).toMatchObject({ message: expect.not.stringContaining("    at ") });
+    await pool.dispose();
+    rmSync(folder, { recursive: true });
+  });
+
+  it("names the judge whose settings are refused", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ajet-user-"));
+    writeFileSync(
+      join(folder, "judge.ts"),
+      `import { Judge } from "ajet";
+      export class Strict extends Judge {
+        override prepare() { throw new Error("no such rubric"); }
+        computeReward() { return { reward: 1, isSuccess: true }; }
+      }`,
+    );
+    const pool = new WorkerPool({
+      ...poolOptions(),
+      judge: findUserClass("k", "judge.ts->Strict", folder),
+      threads: 1,
+    });
+    await expect(pool.start()).rejects.toThrow(
+      /^The judge judge\.ts->Strict cannot be prepared: Error: no such rubric$/,
+    );
+    await pool.dispose();
+    rmSync(folder, { recursive: true });
+  });
+
   it.each([
     ["behaving.ts->Missing", /behaving\.ts has no export `Missing`; its exports are: .*Behaving/],
     ["behaving.ts->NoWorkflow", /`NoWorkflow` of .*behaving\.ts is no class with a method `execute`/],
