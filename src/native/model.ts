@@ -1,8 +1,9 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { nativeAddon } from "./addon.js";
 import type { ModelHandle } from "./addon-types.js";
 import { Engine } from "./engine.js";
 import { FileError } from "./errors.js";
+import { makeFolder } from "./file-error.js";
 import { nativeCall } from "./native-call.js";
 import { Trainer } from "./trainer.js";
 import type {
@@ -105,10 +106,13 @@ export class Model implements AsyncDisposable {
     return nativeCall(this.createTrainer, () => Trainer.open(this, this.#handle, options));
   }
 
-  /** Writes `config.json` and `model.safetensors` into a folder, which is made where it is missing. */
+  /**
+   * Writes `config.json` and `model.safetensors` into a folder, which is made where it is missing.
+   * @throws FileError where nothing can be written there.
+   */
   async save(dir: string, options: SaveOptions = {}): Promise<void> {
     await nativeCall(this.save, async () => {
-      await mkdir(dir, { recursive: true });
+      await makeFolder(dir);
       await nativeAddon().modelSave(this.#handle, dir, options.dtype ?? "float32");
     });
   }

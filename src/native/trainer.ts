@@ -1,8 +1,8 @@
-import { mkdir } from "node:fs/promises";
 import { nativeAddon } from "./addon.js";
 import type { ModelHandle, TrainerHandle } from "./addon-types.js";
 import { flattenCalls } from "./call-arrays.js";
 import { AbortError } from "./errors.js";
+import { makeFolder } from "./file-error.js";
 import type { Model } from "./model.js";
 import { nativeCall } from "./native-call.js";
 import type { CallFate, LossOptions, TrainBatch, TrainCall, TrainerOptions, TrainStats } from "./types.js";
@@ -76,7 +76,7 @@ export class Trainer implements AsyncDisposable {
   /** Optimizer state and step count (not the weights: `model.save`) into a folder, which is made where it is missing. */
   async saveState(dir: string): Promise<void> {
     await nativeCall(this.saveState, async () => {
-      await mkdir(dir, { recursive: true });
+      await makeFolder(dir);
       await nativeAddon().trainerSaveState(this.#handle, dir);
     });
   }

@@ -105,6 +105,18 @@ describe("trainer", () => {
     expect((await trainer.step(batch, LOSS)).updated).toBe(true);
   });
 
+  it("refuses to save below a file", async () => {
+    const trainer = await model.createTrainer();
+    await model.save(dir);
+    const nowhere = join(dir, "config.json", "x");
+    for (const saving of [model.save(nowhere), trainer.saveState(nowhere)]) {
+      await expect(saving).rejects.toMatchObject({
+        code: "ERR_AJET_FILE",
+        message: `Cannot make the folder ${nowhere}: ENOTDIR`,
+      });
+    }
+  });
+
   it("goes on from saved weights and state to the last bit", async () => {
     const options = { learningRate: 1e-2, schedule: "cosine", totalSteps: 10, warmupSteps: 2 } as const;
     const trainer = await model.createTrainer(options);
