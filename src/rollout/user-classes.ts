@@ -1,6 +1,6 @@
 import type { Judge } from "../agent/judge.js";
 import type { Workflow } from "../agent/workflow.js";
-import { ConfigError } from "../native/errors.js";
+import { AjetError, ConfigError } from "../native/errors.js";
 import { describeThrown } from "./episode-error.js";
 import type { UserClasses } from "./run-workflow.js";
 import { loadUserClass, type UserClass, type UserFactory } from "./user-code.js";
@@ -25,7 +25,7 @@ async function prepared(make: UserFactory<Judge>, config: Record<string, unknown
     await judge.prepare?.();
     return judge;
   } catch (error) {
-    if (error instanceof ConfigError) throw error;
+    if (error instanceof AjetError) throw error;
     throw new ConfigError(`The judge ${spec} cannot be prepared: ${describeThrown(error)}`, { cause: error });
   }
 }
