@@ -1,3 +1,4 @@
+import { basename, dirname, resolve } from "node:path";
 import { dump, load } from "js-yaml";
 import { changedKeys } from "../config/changed-keys.js";
 import { type LoadedConfig, loadConfig, resolveConfig } from "../config/load-config.js";
@@ -41,6 +42,12 @@ export function prepareRun(
   return { ...loaded, folder, yamlFile, claimFolder: () => folder.start(kind, yamlFile, dump({ ajet: config })) };
 }
 
+/** A run is named by its folder, too, which shells complete. */
+function runName(experimentDir: string, given: string): string {
+  const path = resolve(given);
+  return dirname(path) === resolve(experimentDir) ? basename(path) : given;
+}
+
 /** An earlier run goes on with the configuration that it was started with; only `--set` changes it. */
 function resumeRun(
   given: string | undefined,
@@ -50,7 +57,7 @@ function resumeRun(
   resume: string | true | false,
 ): PreparedRun {
   const name =
-    typeof resume === "string" ? resume : (now.experiment_name ?? newestRunOf(now.experiment_dir, given ?? tutorial));
+    typeof resume === "string" ? runName(now.experiment_dir, resume) : (now.experiment_name ?? newestRunOf(now.experiment_dir, given ?? tutorial));
   const folder = new RunFolder(now.experiment_dir, name);
   const { yaml } = folder.origin();
   if (given !== undefined && given !== yaml)

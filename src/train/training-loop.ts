@@ -1,6 +1,6 @@
 import type { Task } from "../agent/task.js";
 import type { AjetConfig } from "../config/schema.js";
-import { AbortError, NumericError } from "../native/errors.js";
+import { AbortError, AjetError, NumericError } from "../native/errors.js";
 import type { Trainer } from "../native/trainer.js";
 import type { LossOptions, TrainStats } from "../native/types.js";
 import type { Outcome } from "../report/loggers/contract.js";
@@ -16,6 +16,7 @@ import {
   evaluationEpisodes,
   evaluationMetrics,
 } from "./evaluation.js";
+import { FailureWatch } from "./failure-watch.js";
 import { MetricStreams, outcomeOf } from "./metric-streams.js";
 import type { RunFolder } from "./run-folder.js";
 import type { RunListener } from "./run-listener.js";
@@ -48,6 +49,7 @@ export class TrainingLoop {
   readonly #metrics: MetricStreams;
   #tokens: TokenLog | undefined;
   readonly #collapse = new CollapseWatch();
+  readonly #failures = new FailureWatch();
   readonly #started = performance.now();
   readonly #secondsBefore: number;
 
@@ -143,6 +145,11 @@ export class TrainingLoop {
     this.options.listener?.onStep?.(metrics, this.plan.totalSteps);
     const warning = this.#collapse.check(step, results, this.options.config.trainer_common.optim.lr);
     if (warning !== undefined) this.options.listener?.onWarning?.(warning);
+    const hopeless = this.#failures.check(step, results);
+    if (hopeless !== undefined) {
+      await this.#save();
+      throw new AjetError("ERR_AJET_EPISODES", hopeless);
+    }
   }
 
   async #rollOut(step: number): Promise<EpisodeResult[]> {

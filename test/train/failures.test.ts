@@ -29,6 +29,24 @@ describe("a workflow that misbehaves in some episodes", () => {
       }
     }`;
 
+  it("ends the run where every episode fails, and keeps it", async () => {
+    const workflow = join(folder, "failing.ts");
+    writeFileSync(workflow, `export class Failing { execute() { throw new Error("no luck at all"); } }`);
+    const { code, stderr } = await ajet([
+      "train",
+      ...tinyRun(folder, "failing", {
+        "rollout.user_workflow": `${workflow}->Failing`,
+        "rollout.max_attempts": 1,
+        "trainer_common.val_before_train": false,
+        "trainer_common.save_freq": 0,
+        "trainer_common.total_training_steps": 9,
+      }),
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/All episodes of the last 3 steps were dropped.*no luck at all \(8 dropped; .*--resume/);
+    expect(readdirSync(join(folder, "failing/checkpoints"))).toEqual(["step_3"]);
+  });
+
   it("loses these episodes alone, and says why", async () => {
     const workflow = join(folder, "misbehaving.ts");
     writeFileSync(workflow, WORKFLOW);

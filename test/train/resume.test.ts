@@ -179,7 +179,7 @@ describe("--resume", () => {
       ...tinyRun(folder, name, { ...SETTINGS, "trainer_common.total_training_steps": 50 }),
     ]);
     await running.until(() => existsSync(join(folder, name, "run.json")));
-    const second = await ajet(["train", "--resume", name, "--set", `experiment_dir=${folder}`]);
+    const second = await ajet(["train", "--resume", `${join(folder, name)}/`, "--set", `experiment_dir=${folder}`]);
     running.child.kill("SIGKILL");
     await running.finished;
     expect(second.code).toBe(2);

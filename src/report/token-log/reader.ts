@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileError } from "../../native/errors.js";
 import type { RecordPlace } from "./blocks.js";
@@ -43,6 +45,9 @@ export class TokenLogReader implements TokenLogReading {
   static async open(folder: string | LogFolder): Promise<TokenLogReader> {
     const reader = new TokenLogReader(typeof folder === "string" ? logFolderAt(folder) : folder);
     await reader.refresh();
+    if (typeof folder === "string" && reader.#segments.length === 0 && existsSync(join(reader.folder, "tokens"))) {
+      throw new FileError(`${reader.folder} has no token log: did you mean ${join(reader.folder, "tokens")}?`);
+    }
     return reader;
   }
 

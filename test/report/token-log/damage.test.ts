@@ -1,4 +1,5 @@
 import { copyFileSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { random } from "../../../bench/campaigns/generated-steps.mjs";
 import { FileError } from "../../../src/native/errors.js";
@@ -107,6 +108,11 @@ describe("damage", () => {
     const reader = await TokenLogReader.open(folder.path);
     expect((await reader.list({ offset: 100 })).total).toBe(18);
     expect(reader.notes).toEqual([`steps-00000001.ajetlog: ${first - 16} damaged bytes at 16 were left out`]);
+  });
+
+  it("is not what a folder has whose `tokens` were meant", async () => {
+    await writeSteps(join(folder.path, "tokens"), [1]);
+    await expect(TokenLogReader.open(folder.path)).rejects.toThrow(/has no token log: did you mean .*tokens\?/);
   });
 
   it("of a block is named when an episode in it is read, and no other episode suffers", async () => {
