@@ -57,7 +57,9 @@ function resumeRun(
   resume: string | true | false,
 ): PreparedRun {
   const name =
-    typeof resume === "string" ? runName(now.experiment_dir, resume) : (now.experiment_name ?? newestRunOf(now.experiment_dir, given ?? tutorial));
+    typeof resume === "string"
+      ? runName(now.experiment_dir, resume)
+      : (now.experiment_name ?? newestRunOf(now.experiment_dir, given ?? tutorial));
   const folder = new RunFolder(now.experiment_dir, name);
   const { yaml } = folder.origin();
   if (given !== undefined && given !== yaml)
