@@ -4,7 +4,7 @@ import { flattenCalls } from "./call-arrays.js";
 import { AbortError } from "./errors.js";
 import { makeFolder } from "./file-error.js";
 import type { Model } from "./model.js";
-import { nativeCall } from "./native-call.js";
+import { invalidArgument, nativeCall } from "./native-call.js";
 import type { CallFate, LossOptions, TrainBatch, TrainCall, TrainerOptions, TrainStats } from "./types.js";
 
 /** By `CallFate` of native/train/token_tree.h. */
@@ -46,6 +46,7 @@ export class Trainer implements AsyncDisposable {
     return nativeCall(this.step, async () => {
       if (signal?.aborted) throw new AbortError("The update was aborted", { cause: signal.reason });
       const calls = flattenCalls("trainer.step", batch.calls);
+      checkScores(batch, loss);
       const done = nativeAddon().trainerStep(this.#handle, id, { ...batch, calls }, loss);
       signal?.addEventListener("abort", abort, { once: true });
       try {
@@ -94,4 +95,14 @@ export class Trainer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+/** What is there is checked by the addon. */
+function checkScores({ rewards, groups, advantages }: TrainBatch, { preset }: LossOptions): void {
+  const expect = (name: string, type: string) =>
+    invalidArgument("trainer.step", `${type} with one value an episode`, name, undefined);
+  const isScored = rewards !== undefined || groups !== undefined;
+  if (rewards === undefined && (isScored || (preset !== "sft" && advantages === undefined)))
+    throw expect("rewards", "a Float64Array");
+  if (groups === undefined && isScored) throw expect("groups", "an Int32Array");
 }
