@@ -39,6 +39,22 @@ function isSaving(run: string): boolean {
   return existsSync(checkpoints) && readdirSync(checkpoints).some((name) => name.includes(".tmp-"));
 }
 
+/**
+ * Starts a run and kills it at a moment of it; gives its name. A machine that is busy may look too late: then another one.
+ */
+async function killAt(moment: string, isReached: (run: string) => boolean): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const name = `killed ${moment} ${attempt}`;
+    const running = new Ajet(["train", ...tinyRun(folder, name, SETTINGS)]);
+    const missed = await running.until(() => isReached(join(folder, name))).catch((error: Error) => error);
+    running.child.kill("SIGKILL");
+    const { signal, code, stderr } = await running.finished;
+    if (signal === "SIGKILL") return name;
+    expect(code, stderr).toBe(0);
+    if (attempt === 10) throw missed ?? new Error(`No run was killed ${moment}`);
+  }
+}
+
 async function expectSame(run: string): Promise<void> {
   expect(checkpointDigest(run, STEPS)).toEqual(checkpointDigest(whole, STEPS));
   expect(timelessMetrics(run)).toEqual(timelessMetrics(whole));
@@ -56,15 +72,11 @@ async function resume(name: string): Promise<string> {
 describe("a run that is killed", () => {
   it.each([
     ["before its first step", (run: string) => existsSync(join(run, "config.yaml"))],
-    ["after a step", (run: string) => steps(run) === 2],
+    ["after a step", (run: string) => steps(run) >= 2],
     ["while it writes a checkpoint", (run: string) => steps(run) === 3 && isSaving(run)],
   ])("%s ends, once resumed, like one that never was", async (moment, isReached) => {
-    const name = `killed ${moment}`;
+    const name = await killAt(moment, isReached);
     const run = join(folder, name);
-    const running = new Ajet(["train", ...tinyRun(folder, name, SETTINGS)]);
-    await running.until(() => isReached(run));
-    running.child.kill("SIGKILL");
-    expect((await running.finished).signal).toBe("SIGKILL");
     await resume(name);
     await expectSame(run);
     expect(readdirSync(join(run, "checkpoints")).filter((entry) => !/^step_\d+$/.test(entry))).toEqual([]);
@@ -125,7 +137,7 @@ describe("a run that is stopped", () => {
     const run = join(folder, signal);
     // Nothing but the signal saves anything here.
     const running = new Ajet(["train", ...tinyRun(folder, signal, { ...SETTINGS, "trainer_common.save_freq": 0 })]);
-    await running.until(() => steps(run) === 2);
+    await running.until(() => steps(run) >= 1);
     running.child.kill(signal);
     const { code, stderr } = await running.finished;
     expect(code).toBe(130);
