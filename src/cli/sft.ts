@@ -16,7 +16,15 @@ import { placeOf } from "../train/native-options.js";
 import { runSft, sftSteps } from "../train/sft.js";
 import { readConversations, type SupervisedCall, supervisedCalls } from "../train/sft-data.js";
 import { type ModelOptions, modelSettings, openModel } from "./model-settings.js";
-import { type CommonOptions, command, parseCount, parseNumber, withDevice, withOverrides } from "./options.js";
+import {
+  type CommonOptions,
+  command,
+  parseCount,
+  parseNumber,
+  parsePositive,
+  withDevice,
+  withOverrides,
+} from "./options.js";
 import { Output } from "./output.js";
 import { StopSignal } from "./stop-signal.js";
 
@@ -48,8 +56,8 @@ export function addSft(program: Command): void {
       "Hugging Face folder: config.json, tokenizer.json and, to go on from them, weights",
     )
     .requiredOption("--out <dir>", "folder for the trained model")
-    .option("--epochs <n>", "passes over the data", parseCount, 1)
-    .option("--batch-size <n>", "conversations a step", parseCount, 64)
+    .option("--epochs <n>", "passes over the data", parsePositive, 1)
+    .option("--batch-size <n>", "conversations a step", parsePositive, 64)
     .option("--lr <x>", "peak learning rate (cosine to a tenth)", parseNumber, 1e-4)
     .option("--warmup <n>", `steps of linear warm-up (default: ${WARMUP}, at most a tenth of all)`, parseCount)
     .option("--weight-decay <x>", "AdamW's decoupled weight decay", parseNumber, 0.01)
@@ -111,12 +119,10 @@ function withRemedy(error: OutOfMemoryError, { trainer_common }: AjetConfig): Ou
   return new OutOfMemoryError(`${error.message}\n${remedy}`, { cause: error });
 }
 
-function checkOptions({ dtype, epochs, batchSize }: SftOptions): void {
+function checkOptions({ dtype }: SftOptions): void {
   if (!["float32", "bfloat16"].includes(dtype)) {
     throw new ConfigError(`Expected float32 or bfloat16 for --dtype but received "${dtype}"`);
   }
-  if (epochs < 1) throw new ConfigError(`Expected at least 1 for --epochs but received ${epochs}`);
-  if (batchSize < 1) throw new ConfigError(`Expected at least 1 for --batch-size but received ${batchSize}`);
 }
 
 /** The default suits small data, too; what was asked for must leave steps for the rest. @throws ConfigError */
