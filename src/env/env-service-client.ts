@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GymStep } from "../agent/gym-env.js";
 import type { ChatMessage } from "../agent/task.js";
 import { ConfigError, NetworkError } from "../native/errors.js";
-import { reasonOf } from "../native/fetch-failure.js";
-import { patientFetch } from "../native/patient-fetch.js";
-import { timeLimit } from "../native/time-limit.js";
+import { reasonOf } from "../net/fetch-failure.js";
+import { patientFetch } from "../net/patient-fetch.js";
+import { timeLimit } from "../net/time-limit.js";
 import { firstMessages, messagesOf } from "./env-messages.js";
 
 /** How an environment service is reached; the values of `task_reader.env_service`. */

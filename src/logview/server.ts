@@ -1,6 +1,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from "fastify";
-import { ConfigError, FileError } from "../native/errors.js";
+import { FileError } from "../native/errors.js";
+import { listen } from "../net/listen.js";
 import { addApiRoutes, NotFoundError } from "./api-routes.js";
 import type { ErrorReply } from "./api-types.js";
 import { ConfinedFolder } from "./confined-folder.js";
@@ -56,8 +57,7 @@ export async function startLogview(options: LogviewOptions): Promise<RunningLogv
   for (const [path, { type, content }] of pages) server.get(path, (_, reply) => reply.type(type).send(content));
   addApiRoutes(server, catalog, logs);
   answerErrors(server);
-  await listen(server, options.port ?? 0);
-  const { port } = server.server.address() as { port: number };
+  const port = await listen(server, HOST, options.port ?? 0);
   const url = `http://${HOST}:${port}/?token=${token}`;
   return {
     port,
@@ -68,14 +68,6 @@ export async function startLogview(options: LogviewOptions): Promise<RunningLogv
       await logs[Symbol.asyncDispose]();
     },
   };
-}
-
-async function listen(server: FastifyInstance, port: number): Promise<void> {
-  try {
-    await server.listen({ host: HOST, port });
-  } catch (cause) {
-    throw new ConfigError(`Cannot listen on ${HOST}:${port}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 /** Every answer has the headers, and every request must bring the token and name this machine. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { patientFetch } from "../native/patient-fetch.js";
+import { patientFetch } from "../net/patient-fetch.js";
 import { CALL_ORDINAL_HEADER } from "../serve/call-numbers.js";
 
 type Fetch = typeof globalThis.fetch;

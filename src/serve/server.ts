@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { ConfigError } from "../native/errors.js";
+import { listen } from "../net/listen.js";
 import {
   ApiError,
   CLIENT_CLOSED,
@@ -58,13 +59,7 @@ class ChatServer implements RunningServer {
   }
 
   async listen(): Promise<void> {
-    try {
-      await this.app.listen({ host: this.host, port: this.options.port ?? 0 });
-    } catch (cause) {
-      const where = `${this.host}:${this.options.port ?? 0}`;
-      throw new ConfigError(`Cannot listen on ${where}: ${(cause as Error).message}`, { cause });
-    }
-    this.port = (this.app.server.address() as { port: number }).port;
+    this.port = await listen(this.app, this.host, this.options.port ?? 0);
   }
 
   open(options: ServeSession): OpenSession {

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { EnvServiceClient } from "../../src/env/env-service-client.js";
 import { RunLlm } from "../../src/judges/llm/run-llm.js";
-import { patientFetch } from "../../src/native/patient-fetch.js";
+import { patientFetch } from "../../src/net/patient-fetch.js";
 import { episodeFetch } from "../../src/rollout/episode-fetch.js";
 
 const DISPATCHER = Symbol.for("undici.globalDispatcher.1");

@@ -1,6 +1,6 @@
 import type { LlmQuestion } from "../../agent/judge.js";
-import { patientFetch } from "../../native/patient-fetch.js";
-import { timeLimit } from "../../native/time-limit.js";
+import { patientFetch } from "../../net/patient-fetch.js";
+import { timeLimit } from "../../net/time-limit.js";
 import type { LlmSettings } from "./llm-settings.js";
 
 /** A try that failed. */

@@ -4,8 +4,8 @@ import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileError, NetworkError } from "../../native/errors.js";
-import { reasonOf } from "../../native/fetch-failure.js";
 import { fileError } from "../../native/file-error.js";
+import { reasonOf } from "../../net/fetch-failure.js";
 import type { HubApi, HubFile } from "./hub-api.js";
 
 /** What to fetch, and where to. */

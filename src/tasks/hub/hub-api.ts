@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { AbortError, NetworkError } from "../../native/errors.js";
-import { reasonOf } from "../../native/fetch-failure.js";
+import { reasonOf } from "../../net/fetch-failure.js";
 import { hubRefusal } from "./hub-refusal.js";
 import type { HubSettings } from "./hub-settings.js";
 
