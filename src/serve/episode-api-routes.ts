@@ -67,7 +67,9 @@ async function begin(desk: EpisodeDesk, request: FastifyRequest, reply: FastifyR
   if (socket.destroyed || socket.readableEnded) onGone();
   const offer = await desk.take(waitS * 1000, timeoutS, gone.signal);
   if (offer === undefined) return reply.code(204).send();
-  await nextTurn(); // what the connection has to say by now
+  // Data and the end that came with it are read in different turns of the loop: only the second turn from here on has
+  // seen all that had arrived when the episode was handed over.
+  for (let turn = 0; turn < 2; turn++) await nextTurn();
   if (gone.signal.aborted) {
     desk.giveBack(offer.apiKey);
     return reply.code(204).send();

@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EpisodeApiError, EpisodeClient, type RemoteEpisode } from "../../src/remote/episode-client.js";
 import { selectCalls } from "../../src/rollout/audit.js";
@@ -38,6 +40,17 @@ async function begin(options: { timeoutS?: number } = {}): Promise<RemoteEpisode
     if (episode !== undefined) return episode;
   }
   throw new Error("No episode came");
+}
+
+/** Asks for an episode on a connection of its own and closes it at once: the end arrives with the question. */
+async function askAndLeave(): Promise<void> {
+  const { hostname, port, host } = new URL(stage.server.baseUrl);
+  const socket = connect(Number(port), hostname);
+  await once(socket, "connect");
+  const head = `POST /v1/episodes/begin HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${KEY}\r\n`;
+  socket.write(`${head}content-type: application/json\r\ncontent-length: 2\r\n\r\n{}`);
+  socket.destroy();
+  await once(socket, "close");
 }
 
 /** A chat request by plain fetch. */
@@ -136,6 +149,15 @@ describe("an agent elsewhere", () => {
     stop.abort();
     expect(results.map(({ reward }) => reward)).toEqual([0, 1, 0]);
     expect(await playing).toBe(3);
+  });
+
+  it("is passed over if it had left when the episode was handed to it", async () => {
+    const running = offer();
+    // Many: the first of them are there before the episode is.
+    for (let i = 0; i < 1000; i++) await askAndLeave();
+    const episode = await begin();
+    await client.end(episode, { reward: 1 });
+    expect((await running)[0]?.reward).toBe(1);
   });
 
   it.each([
