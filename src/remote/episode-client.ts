@@ -1,6 +1,7 @@
 import type { ChatMessage } from "../agent/task.js";
 import type { BaseUrlAndKey } from "../agent/tuner.js";
 import { AjetError } from "../native/errors.js";
+import { reasonOf } from "../net/fetch-failure.js";
 
 /** An episode that an agent has taken. Its key ends with it. */
 export interface RemoteEpisode extends BaseUrlAndKey {
@@ -24,7 +25,7 @@ export interface RemoteOutput {
   logMetrics?: Record<string, number>;
 }
 
-/** The episode API refused a request; `status` is HTTP's. */
+/** The episode API refused a request; `status` is HTTP's, 0 where nobody answered. */
 export class EpisodeApiError extends AjetError {
   constructor(
     readonly status: number,
@@ -45,6 +46,8 @@ export interface BeginOptions {
 
 /** Takes episodes from a run whose workflow is `ajet->ExternalAgent`, and ends them. */
 export class EpisodeClient {
+  private hasAnswered = false;
+
   /** @param access Address (ending in `/v1`) and key of the run's episode API: what `episode_api.json` holds. */
   constructor(private readonly access: Pick<BaseUrlAndKey, "baseUrl" | "apiKey">) {}
 
@@ -75,6 +78,7 @@ export class EpisodeClient {
   /**
    * Runs episodes until the run has ended: takes one, has `agent` play it, ends it; an agent that throws aborts its.
    * @returns How many were ended.
+   * @throws EpisodeApiError where the key is wrong, or nobody answers from the start.
    */
   async run(
     agent: (episode: RemoteEpisode) => Promise<RemoteOutput>,
@@ -100,10 +104,16 @@ export class EpisodeClient {
         const episode = await this.begin(options);
         if (episode !== undefined) return episode;
       } catch (error) {
-        if (options.signal?.aborted || isRunOver(error)) return undefined;
+        if (options.signal?.aborted || this.isRunOver(error)) return undefined;
         throw error;
       }
     }
+  }
+
+  // The server is stopping, or nobody listens any more.
+  private isRunOver(error: unknown): boolean {
+    if (!(error instanceof EpisodeApiError)) return false;
+    return error.status === 503 || (error.status === 0 && this.hasAnswered);
   }
 
   private async play(
@@ -127,12 +137,17 @@ export class EpisodeClient {
     body: object,
     signal?: AbortSignal,
   ): Promise<Record<string, unknown> | undefined> {
-    const response = await fetch(`${baseUrl}/episodes/${what}`, {
+    const url = `${baseUrl}/episodes/${what}`;
+    const response = await fetch(url, {
       method: "POST",
       headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
       body: JSON.stringify(body),
       ...(signal ? { signal } : {}),
+    }).catch((error: unknown) => {
+      if (signal?.aborted) throw error;
+      throw new EpisodeApiError(0, `No answer from ${url}: ${reasonOf(error)}`);
     });
+    this.hasAnswered = true;
     if (response.status === 204) return undefined;
     const answer = (await response.json()) as Record<string, unknown> & { error?: { message: string } };
     if (!response.ok) throw new EpisodeApiError(response.status, answer.error?.message ?? `HTTP ${response.status}`);
@@ -150,9 +165,4 @@ interface BeginBody {
   step: number;
   mode: "train" | "eval";
   timeout_s: number | null;
-}
-
-// The server is stopping, or nobody listens any more.
-function isRunOver(error: unknown): boolean {
-  return error instanceof EpisodeApiError ? error.status === 503 : error instanceof TypeError;
 }

@@ -7,6 +7,7 @@ import { EpisodeApiError, EpisodeClient, type RemoteEpisode } from "../../src/re
 import { selectCalls } from "../../src/rollout/audit.js";
 import type { EpisodeResult } from "../../src/rollout/episode.js";
 import type { EpisodeRunnerOptions } from "../../src/rollout/episode-runner.js";
+import { startServer } from "../../src/serve/server.js";
 import { heldOut, ROOT, TinyStage } from "./tiny-stage.js";
 
 const KEY = "sk-ajet-run-test";
@@ -181,10 +182,28 @@ describe("an agent elsewhere", () => {
     expect((await running)[0]?.reward).toBe(1);
   });
 
+  it("is told that nobody answers, unless a run has and is over", async () => {
+    const server = await startServer({ ...stage.text, episodeApiKey: KEY });
+    const access = { baseUrl: server.baseUrl, apiKey: KEY };
+    const agent = async () => ({ reward: 1 });
+    const known = new EpisodeClient(access);
+    expect(await known.begin({ waitS: 0 })).toBeUndefined();
+    const waiting = known.run(agent, { waitS: 0 });
+    await server.stop();
+    expect(await waiting).toBe(0);
+    expect(await known.run(agent)).toBe(0);
+    const unknown = new EpisodeClient(access);
+    const refused = { code: "ERR_AJET_EPISODE_API", status: 0 };
+    const message = `No answer from ${server.baseUrl}/episodes/begin: ECONNREFUSED`;
+    await expect(unknown.run(agent)).rejects.toMatchObject({ ...refused, message });
+    await expect(unknown.begin()).rejects.toMatchObject({ ...refused, message });
+  });
+
   it("needs the run's key to begin, and an episode's own to end it", async () => {
     const stranger = new EpisodeClient({ baseUrl: stage.server.baseUrl, apiKey: "guess" });
     await expect(stranger.begin({ waitS: 0 })).rejects.toThrow(EpisodeApiError);
     await expect(stranger.begin({ waitS: 0 })).rejects.toMatchObject({ status: 401 });
+    await expect(stranger.run(async () => ({ reward: 1 }))).rejects.toMatchObject({ status: 401 });
     const running = offer();
     const episode = await begin();
     await expect(client.end({ ...episode, apiKey: KEY }, { reward: 1 })).rejects.toMatchObject({ status: 401 });
