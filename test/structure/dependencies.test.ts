@@ -15,7 +15,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   text: ["native"],
   tools: ["agent", "native"],
   agentscope: ["agent", "native"],
-  remote: ["agent", "native"],
+  remote: ["agent", "native", "net"],
   judges: ["agent", "native", "net", "env"],
   tasks: ["agent", "native", "net", "env"],
   serve: ["text", "native", "net", "agent", "rollout"],
