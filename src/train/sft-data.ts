@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { FileError } from "../native/errors.js";
 import { fileError } from "../native/file-error.js";
+import { parseArguments } from "../serve/message-keys.js";
 import {
   type ChatTemplate,
   TemplateError,
@@ -75,17 +76,9 @@ function readCall(call: unknown, place: string): TemplateToolCall {
   const called = isJsonObject(call) ? (call as { function?: unknown }).function : undefined;
   if (!isJsonObject(called)) throw unexpected(place, "an object with `function`", call);
   const { arguments: written } = called as { arguments?: unknown };
-  const parsed = typeof written === "string" ? parsedOrUndefined(written) : written;
+  const parsed = typeof written === "string" ? parseArguments(written) : written;
   if (!isJsonObject(parsed)) throw unexpected(`${place}.function.arguments`, "an object, or one as JSON text", written);
   return { ...(call as JsonObject), function: { ...called, arguments: parsed } } as TemplateToolCall;
-}
-
-function parsedOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function unexpected(place: string, expected: string, received: unknown): FileError {
