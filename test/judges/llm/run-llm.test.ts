@@ -154,8 +154,7 @@ describe("many questions", () => {
     const llm = open({ maxParallel: 4, maxRetries: 20, firstDelayMs: 1 });
     const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => llm.ask(question(`q${i}`))));
     expect(answers).toEqual(Array.from({ length: 60 }, (_, i) => `re: q${i}`));
-    expect(endpoint.mostRunning).toBeLessThanOrEqual(4);
-    expect(endpoint.mostRunning).toBeGreaterThan(1);
+    expect(endpoint.mostRunning).toBe(4);
     expect(endpoint.requests.length).toBeGreaterThanOrEqual(60 * 1.4);
   });
 
