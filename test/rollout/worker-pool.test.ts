@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { EpisodeJob, EpisodeOutcome } from "../../src/rollout/episode.js";
 import { findUserClass } from "../../src/rollout/user-code.js";
 import { WorkerPool, type WorkerPoolOptions } from "../../src/rollout/worker-pool.js";
+import { temporaryFolder } from "../temporary-folder.js";
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 }); // threads that load TypeScript start slowly on a busy machine
 
@@ -190,7 +190,7 @@ describe("user code", () => {
     ["a CommonJS package", { name: "user" }],
     ["an ES module package", { type: "module" }],
   ])("loads from a folder with %s", async (_, manifest) => {
-    const folder = mkdtempSync(join(tmpdir(), "ajet-user-"));
+    const folder = temporaryFolder();
     if (manifest) writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
     writeFileSync(join(folder, "value.ts"), "export enum Value { Won = 1 }");
     writeFileSync(
@@ -210,11 +210,10 @@ describe("user code", () => {
       score: { reward: 1, isSuccess: true, metadata: { judge: "MathAnswerAsJudge" } },
     });
     await pool.dispose();
-    rmSync(folder, { recursive: true });
   });
 
   it("says where TypeScript does not parse, without the loader's own stack", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ajet-user-"));
+    const folder = temporaryFolder();
     writeFileSync(join(folder, "agent.ts"), "export class Agent {\n  execute( { }\n");
     const pool = new WorkerPool({
       ...poolOptions(),
@@ -225,11 +224,10 @@ describe("user code", () => {
     expect(error).toMatchObject({ message: expect.stringMatching(/agent\.ts:3:0: ERROR: Expected "\)"/) });
     expect(error).toMatchObject({ message: expect.not.stringContaining("    at ") });
     await pool.dispose();
-    rmSync(folder, { recursive: true });
   });
 
   it("names the judge whose settings are refused", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ajet-user-"));
+    const folder = temporaryFolder();
     writeFileSync(
       join(folder, "judge.ts"),
       `import { Judge } from "ajet";
@@ -247,7 +245,6 @@ describe("user code", () => {
       /^The judge judge\.ts->Strict cannot be prepared: Error: no such rubric$/,
     );
     await pool.dispose();
-    rmSync(folder, { recursive: true });
   });
 
   it.each([

@@ -5,9 +5,6 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createPythonSandbox, type PythonSandboxOptions } from "../../src/tools/python-sandbox.js";
 import { temporaryFolder } from "../cli/ajet.js";
 
-/** A machine may be slow. */
-const PATIENCE = { timeout: 60_000 };
-
 /** Without isolation the process that Node starts is the supervisor itself, which tests can then stop and end. */
 async function open(options: PythonSandboxOptions) {
   const sandbox = await createPythonSandbox({ ...options, unsafe: true, isolation: "none" });
@@ -43,7 +40,7 @@ describe("the supervisor of the python sandbox", () => {
       "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\n" +
       "while ') T ' not in open(f'/proc/{os.getppid()}/stat').read(): os.sched_yield()\n";
     const running = sandbox.run(`${stopping}print('a' * 2000)`, { timeoutMs: 600_000 });
-    await expect.poll(() => childrenOf(pid).map(({ state }) => state), PATIENCE).toContain("Z");
+    await expect.poll(() => childrenOf(pid).map(({ state }) => state)).toContain("Z");
     supervisor.kill("SIGCONT");
     expect(await running).toEqual({
       exitCode: -1,
@@ -72,13 +69,13 @@ describe("the supervisor of the python sandbox", () => {
     const running = sandbox.run("import time\ntime.sleep(10_000)", { timeoutMs: 600_000 });
     const ended = expect(running).rejects.toThrow(/disposed/);
     const programs = () => childrenOf(pid).filter((child) => child.pid !== template?.pid);
-    await expect.poll(programs, PATIENCE).toMatchObject([{ state: "S" }]);
+    await expect.poll(programs).toMatchObject([{ state: "S" }]);
     const [program] = programs();
     const disposed = sandbox.dispose();
     if (end === "is killed") supervisor.kill("SIGKILL");
     await disposed;
     await ended;
-    await expect.poll(() => statOf(program?.pid as number)?.state ?? "Z", PATIENCE).toBe("Z");
+    await expect.poll(() => statOf(program?.pid as number)?.state ?? "Z").toBe("Z");
   });
 
   it("is told of as late where it does not come up, not as killed", async () => {
