@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFi
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { ConfigError } from "../native/errors.js";
+import { makeWritableFolder } from "../native/make-folder.js";
 import { PACKAGE_ROOT, packageVersion } from "../native/package-root.js";
-import { makeWritableFolder } from "../train/atomic-file.js";
 import { type CommonOptions, command } from "./options.js";
 import { Output } from "./output.js";
 

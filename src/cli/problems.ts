@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { makeWritableFolder } from "../native/make-folder.js";
 import { generateWordProblems, type WordProblem } from "../tasks/word-problems/generate.js";
-import { makeWritableFolder } from "../train/atomic-file.js";
 import { plainSettings } from "./model-settings.js";
 import { type CommonOptions, command, parseCount, withOverrides } from "./options.js";
 import { Output } from "./output.js";

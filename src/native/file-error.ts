@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { FileError } from "./errors.js";
 
 const REMEDIES: Readonly<Record<string, string>> = {
@@ -11,13 +10,4 @@ export function fileError(attempt: string, error: unknown): FileError {
   if (error instanceof FileError) return error;
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
   return new FileError(`${attempt}: ${code}${REMEDIES[code] ?? ""}`, { cause: error });
-}
-
-/** Makes a folder where it is missing. @throws FileError */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    throw fileError(`Cannot make the folder ${path}`, error);
-  }
 }

@@ -3,7 +3,7 @@ import { nativeAddon } from "./addon.js";
 import type { ModelHandle } from "./addon-types.js";
 import { Engine } from "./engine.js";
 import { FileError } from "./errors.js";
-import { makeFolder } from "./file-error.js";
+import { makeFolder } from "./make-folder.js";
 import { nativeCall } from "./native-call.js";
 import { Trainer } from "./trainer.js";
 import type {

@@ -2,7 +2,7 @@ import { nativeAddon } from "./addon.js";
 import type { ModelHandle, TrainerHandle } from "./addon-types.js";
 import { flattenCalls } from "./call-arrays.js";
 import { AbortError } from "./errors.js";
-import { makeFolder } from "./file-error.js";
+import { makeFolder } from "./make-folder.js";
 import type { Model } from "./model.js";
 import { invalidArgument, nativeCall } from "./native-call.js";
 import type { CallFate, LossOptions, TrainBatch, TrainCall, TrainerOptions, TrainStats } from "./types.js";

@@ -1,16 +1,4 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { FileError } from "../native/errors.js";
 import { fileError } from "../native/file-error.js";
@@ -47,20 +35,6 @@ export function readJson(file: string): unknown {
     throw new FileError(`Cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
-  }
-}
-
-/**
- * Makes the folder that results will go to, where it is missing: to be called before the work, not after it.
- * @param key The key or option that names it, for the error.
- * @throws FileError where nothing can be written there.
- */
-export function makeWritableFolder(folder: string, key: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-    accessSync(folder, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw fileError(`Cannot write to ${folder}, which \`${key}\` names`, error);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { AjetConfig } from "../config/schema.js";
 import { describeKeysIdleOn } from "../config/without-effect.js";
+import { makeWritableFolder } from "../native/make-folder.js";
 import type { Trainer } from "../native/trainer.js";
 import { TaskOrder } from "../tasks/task-order.js";
-import { makeWritableFolder } from "./atomic-file.js";
 import { Checkpoints } from "./checkpoints.js";
 import { publishWeights } from "./live-weights.js";
 import { lossOptions, trainerOptions } from "./loss-options.js";
